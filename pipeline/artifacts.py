@@ -1,0 +1,188 @@
+"""Parquet files on disk: written under a temporary name and renamed, read by key range.
+
+Sorted Parquet is the shuffle. A task that regroups data writes a file sorted by an unsigned
+64-bit key in small row groups; a later task reads one key range of it, guided by the row groups'
+statistics. Alternatives were tasks x buckets small files (too many files) and Dask's own
+shuffle (no resume point, and results that depend on partitioning). What would change the
+choice: an object store where opening a file costs more than reading a megabyte.
+
+Writer settings are here and nowhere else, because equal tables must become equal bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import uuid
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline import schemas
+from pipeline.errors import ArtifactError
+
+FORMAT_VERSION = 1
+KEY_ROW_GROUP = 1 << 16  # rows of a sorted file's row group: about 1 MiB of band keys
+PART_ROWS = 1 << 17  # documents an output part holds; DuckDB likes row groups of this size
+END_OF_KEYS = 1 << 64
+
+FEW_RANGES = 8  # enough to keep the cores of one machine busy
+
+KeyRange = tuple[int, int]
+
+
+def key_ranges(parts: int) -> list[KeyRange]:
+    """Cut the unsigned 64-bit keys into ranges [low, high) of equal width; hashes fill them evenly."""
+    edges = [END_OF_KEYS * i // parts for i in range(parts + 1)]
+    return list(zip(edges[:-1], edges[1:], strict=True))
+
+
+def ranges_for(rows: int, wanted: int, most: int) -> list[KeyRange]:
+    """Ranges of keys for a number of rows, and for nothing else, so that results do not depend on
+    workers: of about `wanted` rows while that makes few of them, then of at most `most`."""
+    return key_ranges(max(1, min(math.ceil(rows / wanted), FEW_RANGES), math.ceil(rows / most)))
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    os.replace(temporary, path)
+
+
+def _temporary(path: Path) -> Path:
+    # Two tries of one task may run at once: each has its own name, and the last rename wins
+    # with the same bytes.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+
+
+def _write(table: pa.Table, path: Path, **settings: Any) -> None:
+    temporary = _temporary(path)
+    try:
+        pq.write_table(table, temporary, version="2.6", data_page_version="1.0", **settings)
+        _replace(temporary, path)
+    except OSError as error:
+        raise ArtifactError(
+            "cannot write a file", where=str(path), got=error, fix="free disk space or choose another --out"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_work(table: pa.Table, path: str | Path, key: str | None = None) -> str:
+    """Write an intermediate table, which must be sorted by `key` if one is named; returns the path."""
+    numeric = [field.name for field in table.schema if field.name == key]
+    _write(
+        table,
+        Path(path),
+        compression="lz4",
+        use_dictionary=False,
+        write_statistics=numeric or False,
+        row_group_size=KEY_ROW_GROUP,
+    )
+    return str(path)
+
+
+def write_output(spec: schemas.Table, table: pa.Table, path: str | Path) -> str:
+    """Write one file of a table of the contract, checked against its schema; returns the path."""
+    target = spec.arrow_schema()
+    if table.column_names != target.names:
+        raise ArtifactError(
+            f"wrong columns for table {spec.name}", where=str(path), got=table.column_names, expected=target.names
+        )
+    for name, field in zip(target.names, target, strict=True):
+        if not field.nullable and table.column(name).null_count:
+            raise ArtifactError(f"nulls in {spec.name}.{name}", where=str(path), got=table.column(name).null_count)
+    _write(
+        table.cast(target).combine_chunks(),
+        Path(path),
+        compression="zstd",
+        compression_level=3,
+        row_group_size=PART_ROWS,
+    )
+    return str(path)
+
+
+def write_json(value: object, path: str | Path) -> str:
+    """Write JSON under a temporary name and rename it; returns the path."""
+    temporary = _temporary(Path(path))
+    temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    _replace(temporary, Path(path))
+    return str(path)
+
+
+def open_parquet(path: str | Path) -> pq.ParquetFile:
+    """Open a file of ours.
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    try:
+        return pq.ParquetFile(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ArtifactError(
+            "a file of the run is missing or damaged", where=str(path), got=error, fix="run the audit again"
+        ) from error
+
+
+def read_work(path: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a whole file of ours."""
+    with open_parquet(path) as file:
+        return file.read(columns, use_threads=False)
+
+
+def read_range(path: str | Path, key: str, keys: KeyRange, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of a sorted file whose unsigned key lies in [low, high), read by row group."""
+    low, high = keys
+    with open_parquet(path) as file:
+        place = file.schema_arrow.get_field_index(key)
+        groups = []
+        for group in range(file.metadata.num_row_groups):
+            # An empty table has one row group, without rows and without statistics.
+            span = file.metadata.row_group(group).column(place).statistics
+            if span is not None and span.max >= low and span.min < high:
+                groups.append(group)
+        wanted = None if columns is None else list(dict.fromkeys([key, *columns]))
+        table = file.read_row_groups(groups, wanted, use_threads=False)
+    values = uint64(table, key)
+    first = 0 if low <= 0 else int(np.searchsorted(values, np.uint64(low)))
+    last = len(values) if high >= END_OF_KEYS else int(np.searchsorted(values, np.uint64(high)))
+    return table.slice(first, last - first)
+
+
+def read_ranges(
+    paths: Iterable[str], key: str, keys: KeyRange, schema: pa.Schema, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """The same from several files, one after the other; an empty table of `schema` if there are none."""
+    names = schema.names if columns is None else list(dict.fromkeys([key, *columns]))
+    empty = pa.schema([schema.field(name) for name in names]).empty_table()
+    tables = [read_range(path, key, keys, names).select(names).cast(empty.schema) for path in paths]
+    return pa.concat_tables([empty, *tables])
+
+
+def uint64(table: pa.Table, name: str) -> NDArray[np.uint64]:
+    """A column without nulls as a NumPy array of its own type."""
+    return table.column(name).to_numpy()  # type: ignore[no-any-return]
+
+
+def frame(table: pa.Table) -> pl.DataFrame:
+    """An Arrow table as a polars frame."""
+    return pl.DataFrame(pl.from_arrow(table))
+
+
+def write_empty(spec: schemas.Table, path: str | Path) -> str:
+    """Write a table of the contract without rows, so that queries over its folder work."""
+    return write_output(spec, spec.arrow_schema().empty_table(), path)
+
+
+def table_of(schema: pa.Schema, *columns: Any) -> pa.Table:
+    """A table of an intermediate schema from arrays in its order."""
+    return pa.Table.from_arrays(
+        [pa.array(c, f.type) if isinstance(c, np.ndarray) else c for c, f in zip(columns, schema, strict=True)],
+        schema=schema,
+    )

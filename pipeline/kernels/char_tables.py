@@ -1,0 +1,95 @@
+"""Tables that decide, code point by code point, what the tokeniser does with a character.
+
+NFKC works on strings, but for most characters it can be decided one at a time. A character
+whose decomposition begins with a starter that never composes with what precedes it has a
+normalisation boundary before it (Unicode Standard Annex 15, section 9); what stands between
+two such boundaries is normalised on its own. A stretch of one character is looked up here. A
+longer one is left as it is when every character passes the annex's quick check and the
+combining classes are in order; where that fails, the document goes through
+`unicodedata.normalize` instead.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.normalise import UNSPACED_RANGES, lower
+
+CODE_POINTS = 0x110000
+MAPPED = 0x1FFFFF  # bits 0-20: the code point to write, or the number of the expansion
+CLASS_SHIFT = 21  # bits 21-22: one of the four classes
+SEPARATOR, WORD, UNSPACED, EXPANDS = 0, 1, 2, 3
+BOUNDARY = 1 << 23  # a normalisation boundary precedes the character
+STABLE = 1 << 24  # the character passes the NFKC quick check
+
+_HANGUL_VOWELS_AND_TAILS = (*range(0x1161, 0x1176), *range(0x11A8, 0x11C3))
+# Planes 4 to 13 are unassigned and the private planes separate; plane 14 holds marks.
+_ASSIGNED = (range(0xD800), range(0xE000, 0x40000), range(0xE0000, 0xE0200))
+
+
+class CharTables(NamedTuple):
+    """What the tokeniser looks up.
+
+    Attributes:
+        entry: uint32[0x110000], see the bit layout above.
+        combining: uint8[0x110000], canonical combining class.
+        expansion_start: int64[expansions + 1], where each expansion begins in `expansion`.
+        expansion: uint32, for each expansion the entries (code point and class) it writes.
+    """
+
+    entry: NDArray[np.uint32]
+    combining: NDArray[np.uint8]
+    expansion_start: NDArray[np.int64]
+    expansion: NDArray[np.uint32]
+
+
+def _char_class(character: str) -> int:
+    if unicodedata.category(character)[0] not in "LMN":
+        return SEPARATOR
+    point = ord(character)
+    inside = any(first <= point <= last for first, last in UNSPACED_RANGES)
+    return UNSPACED if inside else WORD
+
+
+def _composing() -> set[int]:
+    # Characters that can merge with the one before them ("Maybe" in the quick check).
+    found = set(_HANGUL_VOWELS_AND_TAILS)
+    for span in _ASSIGNED:
+        for point in span:
+            parts = unicodedata.decomposition(chr(point)).split()
+            if len(parts) == 2 and not parts[0].startswith("<"):
+                if unicodedata.is_normalized("NFC", chr(point)):
+                    found.add(int(parts[1], 16))
+    return found
+
+
+@cache
+def char_tables() -> CharTables:
+    """Build the tables from this Python's `unicodedata` (0.3 s, once a process)."""
+    entry = np.full(CODE_POINTS, BOUNDARY | STABLE, dtype=np.uint32)
+    combining = np.zeros(CODE_POINTS, dtype=np.uint8)
+    composing = _composing()
+    starts, expansion = [0], list[int]()
+    for span in _ASSIGNED:
+        for point in span:
+            character = chr(point)
+            if unicodedata.category(character) == "Cn":
+                continue
+            plain = unicodedata.normalize("NFKC", character)
+            first = unicodedata.normalize("NFKD", character)[0]
+            flags = 0 if unicodedata.combining(first) or ord(first) in composing else BOUNDARY
+            flags |= STABLE if plain == character and point not in composing else 0
+            combining[point] = unicodedata.combining(character)
+            written = [(ord(c), _char_class(c)) for c in map(lower, plain)]
+            if len(written) == 1:
+                entry[point] = written[0][0] | written[0][1] << CLASS_SHIFT | flags
+            else:
+                entry[point] = (len(starts) - 1) | EXPANDS << CLASS_SHIFT | flags
+                expansion += [code | kind << CLASS_SHIFT for code, kind in written]
+                starts.append(len(expansion))
+    return CharTables(entry, combining, np.array(starts, np.int64), np.array(expansion, np.uint32))

@@ -1,0 +1,86 @@
+"""The one decorator every kernel is compiled with.
+
+`nogil` lets Dask's worker threads run kernels side by side; `cache` keeps the machine code on
+disk so that only the first run on a machine compiles; `error_model="numpy"` drops Python's
+division checks (no kernel divides by a value that can be zero). No `fastmath` and no
+`parallel=True`: results are bit-exact and the scheduler owns the cores.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+from numba.core import cgutils, types
+from numba.extending import intrinsic, overload
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile `function` on first call. The plain Python stays reachable as `.py_func`."""
+    compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    if compiled is function:  # NUMBA_DISABLE_JIT
+        return function
+    # Numba keeps cached code until the function's own file changes, but that code holds the code
+    # of what it calls in other files: an edited tokeniser would go on unedited inside `scan`.
+    stored = compiled._cache._cache_file
+    stored._source_stamp = (stored._source_stamp, _sources_digest())
+    return compiled
+
+
+@cache
+def _sources_digest() -> bytes:
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).digest()
+
+
+def load32(buffer: Any, at: int) -> Any:
+    """Little-endian uint32 at byte `at` of a uint8 array; any alignment, no bounds check."""
+    return np.uint32(int.from_bytes(bytes(buffer[at : at + 4]), "little"))
+
+
+def load64(buffer: Any, at: int) -> Any:
+    """Little-endian uint64 at byte `at` of a uint8 array; any alignment, no bounds check."""
+    return np.uint64(int.from_bytes(bytes(buffer[at : at + 8]), "little"))
+
+
+def _unaligned_load(result: types.Integer) -> Any:
+    @intrinsic
+    def load(typingctx: Any, buffer: Any, at: Any) -> Any:
+        signature = result(buffer, types.intp)
+
+        def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            array = context.make_array(sig.args[0])(context, builder, args[0])
+            address = cgutils.gep_inbounds(builder, array.data, args[1])
+            word = builder.bitcast(address, context.get_value_type(result).as_pointer())
+            return builder.load(word, align=1)
+
+        return signature, codegen
+
+    return load
+
+
+_load32 = _unaligned_load(types.uint32)
+_load64 = _unaligned_load(types.uint64)
+
+
+# Compiled code does not slice: one machine load replaces the plain definitions above. Numba
+# wants the two to agree down to the annotations.
+@overload(load32, inline="always")
+def _load32_compiled(buffer: Any, at: int) -> Any:
+    def load(buffer: Any, at: int) -> Any:
+        return _load32(buffer, at)
+
+    return load
+
+
+@overload(load64, inline="always")
+def _load64_compiled(buffer: Any, at: int) -> Any:
+    def load(buffer: Any, at: int) -> Any:
+        return _load64(buffer, at)
+
+    return load

@@ -1,0 +1,175 @@
+"""The tokeniser: UTF-8 in, normalised UTF-8 and the ends of its tokens out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.kernels.char_tables import (
+    BOUNDARY,
+    CLASS_SHIFT,
+    EXPANDS,
+    MAPPED,
+    SEPARATOR,
+    STABLE,
+    UNSPACED,
+    WORD,
+    CharTables,
+)
+from pipeline.kernels.jit import kernel, load64
+
+TOKENISED, INVALID_UTF8, NEEDS_NFKC, NO_ROOM = 0, 1, 2, 3
+# The most bytes and token ends one step of the loop below writes: the longest expansion is 18
+# characters, and each may be written with a space on either side.
+HEADROOM = 128
+
+_SPACE = np.uint8(0x20)
+_NOT_ASCII = np.uint64(0x8080808080808080)
+_ASCII = 0x80
+
+
+@kernel
+def decode(data: NDArray[np.uint8], at: int, stop: int) -> tuple[int, int]:
+    """The code point at byte `at`, which is not ASCII, and its length in bytes; length 0 if invalid.
+
+    Accepts what RFC 3629 does: no overlong forms, no surrogates, nothing above U+10FFFF.
+    """
+    first = np.int64(data[at])
+    if first < 0xC2 or first > 0xF4:
+        return 0, 0
+    length = 2 if first < 0xE0 else 3 if first < 0xF0 else 4
+    if at + length > stop:
+        return 0, 0
+    point = first & (0x7F >> length)
+    for i in range(1, length):
+        following = np.int64(data[at + i])
+        if following & 0xC0 != 0x80:
+            return 0, 0
+        point = point << 6 | (following & 0x3F)
+    if length == 3 and (point < 0x800 or 0xD800 <= point < 0xE000):
+        return 0, 0
+    if length == 4 and (point < 0x10000 or point > 0x10FFFF):
+        return 0, 0
+    return point, length
+
+
+@kernel
+def encode(point: int, out: NDArray[np.uint8], at: int) -> int:
+    """Write a code point as UTF-8 at byte `at` and return the byte after it."""
+    if point < 0x80:
+        out[at] = np.uint8(point)
+        return at + 1
+    if point < 0x800:
+        out[at] = np.uint8(0xC0 | point >> 6)
+        out[at + 1] = np.uint8(0x80 | point & 0x3F)
+        return at + 2
+    if point < 0x10000:
+        out[at] = np.uint8(0xE0 | point >> 12)
+        out[at + 1] = np.uint8(0x80 | (point >> 6) & 0x3F)
+        out[at + 2] = np.uint8(0x80 | point & 0x3F)
+        return at + 3
+    out[at] = np.uint8(0xF0 | point >> 18)
+    out[at + 1] = np.uint8(0x80 | (point >> 12) & 0x3F)
+    out[at + 2] = np.uint8(0x80 | (point >> 6) & 0x3F)
+    out[at + 3] = np.uint8(0x80 | point & 0x3F)
+    return at + 4
+
+
+@kernel
+def _write(
+    kind: int, point: int, in_word: int, o: int, t: int, out: NDArray[np.uint8], ends: NDArray[np.int64]
+) -> tuple[int, int, int]:
+    # One mapped character: (in_word, bytes written, tokens ended) after it.
+    if kind == WORD:
+        return 1, encode(point, out, o), t
+    if in_word:
+        ends[t] = o
+        out[o] = _SPACE
+        o += 1
+        t += 1
+    if kind == UNSPACED:
+        o = encode(point, out, o)
+        ends[t] = o
+        out[o] = _SPACE
+        o += 1
+        t += 1
+    return 0, o, t
+
+
+@kernel
+def tokenise(
+    data: NDArray[np.uint8],
+    start: int,
+    stop: int,
+    is_nfkc: bool,
+    ascii_map: NDArray[np.uint8],
+    tables: CharTables,
+    out: NDArray[np.uint8],
+    ends: NDArray[np.int64],
+) -> tuple[int, int, int]:
+    """Normalise and tokenise one text.
+
+    Args:
+        data: uint8, UTF-8 (unchecked); bytes [start, stop) are the text.
+        is_nfkc: the text went through `unicodedata.normalize("NFKC", ...)` already.
+        ascii_map: uint8[128], lower case of a word character, 0 for a separator.
+        tables: see `char_tables`.
+        out: uint8, out: the tokens, a space after each (`out[:ends[-1]]` is the normalised text).
+        ends: int64, out: for each token the byte after its last in `out`.
+
+    Returns:
+        (TOKENISED, tokens, 0); (INVALID_UTF8, 0, byte offset in the text); (NEEDS_NFKC, 0, 0)
+        when the text has to be composed first; (NO_ROOM, 0, 0) when `out` or `ends` is too small.
+
+    Cost: linear. Reference: `pipeline.normalise.tokens`.
+    """
+    at, o, t, in_word = start, 0, 0, 0
+    stretch_is_stable, last_class = True, 0
+    while at < stop:
+        if o >= len(out) - HEADROOM or t >= len(ends) - HEADROOM:
+            return NO_ROOM, 0, 0
+        if at + 8 <= stop and load64(data, at) & _NOT_ASCII == np.uint64(0):
+            # Without a branch per byte: every byte is written, the place moves on where it counts.
+            for i in range(8):
+                small = ascii_map[data[at + i]]
+                is_word = np.int64(small != 0)
+                out[o] = small if is_word else _SPACE
+                ends[t] = o
+                t += in_word & ~is_word
+                o += in_word | is_word
+                in_word = is_word
+            at += 8
+            stretch_is_stable, last_class = True, 0
+            continue
+        if data[at] < _ASCII:
+            small = ascii_map[data[at]]
+            in_word, o, t = _write(WORD if small else SEPARATOR, np.int64(small), in_word, o, t, out, ends)
+            at += 1
+            stretch_is_stable, last_class = True, 0
+            continue
+        point, length = decode(data, at, stop)
+        if length == 0:
+            return INVALID_UTF8, 0, at - start
+        at += length
+        entry = np.int64(tables.entry[point])
+        if not is_nfkc:
+            stable = entry & STABLE != 0
+            combining = np.int64(tables.combining[point])
+            if entry & BOUNDARY:
+                stretch_is_stable = stable
+            elif not (stable and stretch_is_stable) or (combining != 0 and combining < last_class):
+                return NEEDS_NFKC, 0, 0
+            last_class = combining
+        kind = (entry >> CLASS_SHIFT) & 3
+        if kind != EXPANDS:
+            in_word, o, t = _write(kind, entry & MAPPED, in_word, o, t, out, ends)
+        else:
+            number = entry & MAPPED
+            for i in range(tables.expansion_start[number], tables.expansion_start[number + 1]):
+                written = np.int64(tables.expansion[i])
+                in_word, o, t = _write(written >> CLASS_SHIFT, written & MAPPED, in_word, o, t, out, ends)
+    if in_word:
+        ends[t] = o
+        out[o] = _SPACE
+        t += 1
+    return TOKENISED, t, 0

@@ -1,0 +1,79 @@
+"""The manifest of a run, written last: no manifest, no run."""
+
+from __future__ import annotations
+
+import json
+import platform
+import unicodedata
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pipeline.artifacts import FORMAT_VERSION, write_json
+from pipeline.config import Config, resolved
+from pipeline.errors import ArtifactError
+from pipeline.kernels.minhash import SCHEME
+from pipeline.progress import StageLog
+from pipeline.schemas import TABLES
+from pipeline.stages.inputs import Listing
+
+PACKAGES = ("dupaudit", "pyarrow", "polars", "dask", "distributed", "numba", "numpy", "xxhash", "fsspec")
+
+
+def write_manifest(
+    config: Config,
+    name: str,
+    started: datetime,
+    listing: Listing,
+    figures: Mapping[str, tuple[float | None, str]],
+    logs: Sequence[StageLog],
+    folder: Path,
+) -> None:
+    """Write run.json: what was audited, how, with what, and the headline figures."""
+    write_json(
+        {
+            "run": name,
+            "format_version": FORMAT_VERSION,
+            "table_versions": {table.name: table.version for table in TABLES},
+            "signature_scheme": SCHEME,
+            "unicode_version": unicodedata.unidata_version,
+            "started": started.isoformat(timespec="seconds"),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "config": resolved(config),
+            "files": len(listing.files),
+            "passed_over": listing.passed_over,
+            "metrics": {key: value for key, (value, _) in sorted(figures.items())},
+            "stages": [
+                {"stage": log.stage, "counts": dict(log.counts), "seconds": log.seconds, "peak_bytes": log.peak_bytes}
+                for log in logs
+            ],
+            "python": platform.python_version(),
+            "packages": {package: version(package) for package in PACKAGES},
+        },
+        folder / "run.json",
+    )
+
+
+def read_manifest(run: Path) -> dict[str, Any]:
+    """The manifest of a run.
+
+    Raises:
+        ArtifactError: the folder is no finished run, or one of another format.
+    """
+    try:
+        manifest = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(
+            "not a finished run", where=str(run), got=error, expected="a folder with a run.json", fix="name another run"
+        ) from None
+    if manifest.get("format_version") != FORMAT_VERSION:
+        raise ArtifactError(
+            "a run of another format",
+            where=str(run),
+            got=f"format_version {manifest.get('format_version')}",
+            expected=f"format_version {FORMAT_VERSION}",
+            fix="audit again with this version",
+        )
+    return manifest  # type: ignore[no-any-return]

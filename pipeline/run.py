@@ -1,0 +1,308 @@
+"""An audit from beginning to end: the stages in order, each fed with what the one before wrote."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import uuid
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline import schemas
+from pipeline.artifacts import END_OF_KEYS, PART_ROWS, key_ranges, ranges_for, write_empty, write_output
+from pipeline.config import Config
+from pipeline.engine import Engine, open_engine
+from pipeline.errors import AuditError, ConfigError, InputError
+from pipeline.manifest import write_manifest
+from pipeline.near import Figures, Near, Scanned, find_near
+from pipeline.progress import Progress
+from pipeline.readers.rows import Columns
+from pipeline.recall import estimate
+from pipeline.stages import summary
+from pipeline.stages.clusters import write_clusters
+from pipeline.stages.documents import Attached, DocumentsResult, Slice, attach, first_doc, slices, write_documents
+from pipeline.stages.inputs import Inspected, InputFile, Listing, Shard, ShardPiece, inspect, list_files, shards, source_of
+from pipeline.stages.pairs import write_pairs
+from pipeline.stages.places import write_places
+from pipeline.stages.scan import ScanParameters, ScanResult, Segment, scan
+from pipeline.stages.texts import TextsResult, group_texts
+
+FILES_A_TASK = 256  # files an inspecting task looks into
+TEXTS_A_RANGE, MOST_TEXTS_A_RANGE = 1 << 14, 1 << 20  # about 200 bytes each, held a few times over
+
+
+@dataclass(frozen=True)
+class _Files:
+    """The inputs of a run: what was listed, what was found inside, what is left out and why."""
+
+    listing: Listing
+    inspected: tuple[Inspected, ...]
+    bad: tuple[tuple[int, InputFile, InputError], ...] = ()
+
+
+@dataclass(frozen=True)
+class _Scans:
+    shards: tuple[Shard, ...]
+    results: tuple[ScanResult, ...]
+    segments: tuple[Segment, ...]
+
+
+def run_audit(config: Config, name: str | None, progress: Progress) -> Path:
+    """Audit what a configuration names.
+
+    Args:
+        name: of the run; by default the UTC time.
+
+    Returns:
+        The folder of the finished run, `<out>/<name>`. It appears whole or not at all.
+
+    Raises:
+        AuditError: see `errors`.
+    """
+    started = datetime.now(UTC)
+    out = Path(config.out).resolve()
+    run = out / (name or _free_name(out, started))
+    if run.exists():
+        raise ConfigError(f"there is a run {run.name} already", where=str(out), fix="choose another --name")
+    listing = list_files(config.inputs, config.format)
+    work = out / f".work-{run.name}-{uuid.uuid4().hex[:8]}"
+    try:
+        work.mkdir(parents=True)
+        with open_engine(config.cluster, progress, work) as engine:
+            figures = _Audit(config, engine, progress, work).run(listing)
+        write_manifest(config, run.name, started, listing, figures, progress.logs, work / "run")
+        (work / "run").rename(run)
+    except OSError as error:
+        raise AuditError("cannot write the run", where=str(out), got=error, fix="free space, or another --out") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return run
+
+
+def _free_name(out: Path, now: datetime) -> str:
+    name = now.strftime("%Y-%m-%dT%H-%M-%SZ")
+    taken = (name if i == 1 else f"{name}-{i}" for i in range(1, 1 << 20))
+    return next(candidate for candidate in taken if not (out / candidate).exists())
+
+
+class _Audit:
+    """One run's configuration, engine and folders."""
+
+    def __init__(self, config: Config, engine: Engine, progress: Progress, work: Path) -> None:
+        self.config, self.engine, self.progress = config, engine, progress
+        self.work, self.output = work, work / "run"
+        near, (bands, rows) = config.near, config.near.banding
+        source = config.source.column if config.source is not None else None
+        columns = Columns(config.text_column, config.id_column, source, config.licence_column)
+        self.parameters = ScanParameters(columns, near.shingle_tokens, near.permutations, near.seed, bands, rows)
+
+    def run(self, listing: Listing) -> Figures:
+        files = self.inputs(listing)
+        scans, files = self.scan(files)
+        places = write_places(scans.shards, [r.piece_rows for r in scans.results], str(self.work / "places.parquet"))
+        figures = self.rejects(scans, files, places)
+        scanned = self.texts(scans, places)
+        figures["text_id_collisions"] = sum(result.collisions for result in scanned.texts), "texts"
+        near = find_near(scanned, self.config.near, self.parameters, self.engine, self.progress, self.work)
+        attached = self.attach(scanned, near)
+        parts = tuple(slices([segment.documents for segment in scans.segments], PART_ROWS))
+        written = self.documents(scanned, attached, parts)
+        figures |= near.figures | self.clusters(near, attached, written) | self.pairs(scanned, near, parts)
+        return self.summary(figures, written, attached)
+
+    def inputs(self, listing: Listing) -> _Files:
+        with self.progress.stage("inputs") as counts:
+            files = listing.files
+            chunks = [(files[i : i + FILES_A_TASK],) for i in range(0, len(files), FILES_A_TASK)]
+            found = self.engine.map("inputs", inspect, chunks, shard_bytes=self.config.shard_bytes)
+            inspected = tuple(item for chunk in found for item in chunk)
+            bad = tuple((i, files[i], item.problem) for i, item in enumerate(inspected) if item.problem is not None)
+            if bad and self.config.on_bad_file == "error":
+                raise bad[0][2]
+            counts |= {"files": len(files), "bytes": sum(file.size_bytes for file in files), "rejected": len(bad)}
+        return _Files(listing, inspected, bad)
+
+    def _shards(self, files: _Files) -> tuple[Shard, ...]:
+        expression = self.config.source.path if self.config.source is not None else None
+        left_out = {bad[0] for bad in files.bad}
+        return tuple(
+            shards(
+                (
+                    ShardPiece(i, file, piece, source_of(file.uri, expression))
+                    for i, (file, inspected) in enumerate(zip(files.listing.files, files.inspected, strict=True))
+                    if i not in left_out
+                    for piece in inspected.pieces
+                ),
+                self.config.shard_bytes,
+            )
+        )
+
+    def scan(self, files: _Files) -> tuple[_Scans, _Files]:
+        with self.progress.stage("scan") as counts:
+            while True:
+                cut = self._shards(files)
+                results = self.engine.map(
+                    "scan",
+                    scan,
+                    [(shard,) for shard in cut],
+                    parameters=self.parameters,
+                    folder=str(self.work / f"scan-{len(files.bad)}"),
+                    reject_bad_files=self.config.on_bad_file == "reject",
+                )
+                # A file that turned out bad half-way must not count by half: again without it.
+                bad = {
+                    shard.pieces[at].file_id: (shard.pieces[at].file_id, shard.pieces[at].file, error)
+                    for shard, result in zip(cut, results, strict=True)
+                    for at, error in result.problems
+                }
+                if not bad:
+                    break
+                files = replace(files, bad=(*files.bad, *bad.values()))
+            segments = tuple(segment for result in results for segment in result.segments)
+            counts["rows"] = sum(sum(result.piece_rows) for result in results)
+            counts["documents"] = sum(segment.documents for segment in segments)
+            counts["rejected"] = sum(result.rejected for result in results)
+        return _Scans(cut, tuple(results), segments), files
+
+    def rejects(self, scans: _Scans, files: _Files, places: str) -> Figures:
+        rows = sum(sum(result.piece_rows) for result in scans.results)
+        rejected = sum(result.rejected for result in scans.results)
+        share = rejected / rows if rows else 0.0
+        if share > self.config.max_rejected_fraction:
+            raise InputError(
+                "too many input rows cannot be audited",
+                where=summary.first_reject(scans.shards, scans.results),
+                got=f"{rejected:,} of {rows:,} rows rejected ({share:.1%})",
+                expected=f"at most {self.config.max_rejected_fraction:.1%} (max_rejected_fraction)",
+                fix="check text_column and format, or raise max_rejected_fraction",
+            )
+        written = summary.write_rejects(scans.shards, scans.results, places, files.bad, str(self.output / "rejects"))
+        self._write_inputs(scans, files)
+        return {
+            "input_files": (len(files.listing.files), "files"),
+            "input_rows": (rows, "rows"),
+            "rejected_rows": (written - len(files.bad), "rows"),
+            "rejected_files": (len(files.bad), "files"),
+            "rejected_fraction": (share, "0 to 1"),
+        }
+
+    def _write_inputs(self, scans: _Scans, files: _Files) -> None:
+        left_out = {bad[0] for bad in files.bad}
+        rows = [None if i in left_out else 0 for i in range(len(files.listing.files))]
+        for shard, result in zip(scans.shards, scans.results, strict=True):
+            for item, n in zip(shard.pieces, result.piece_rows, strict=True):
+                rows[item.file_id] = (rows[item.file_id] or 0) + n
+        table = {
+            "file_id": pa.array(range(len(rows)), pa.uint64()),
+            "uri": pa.array([f.uri for f in files.listing.files], pa.large_string()),
+            "format": pa.array([f.format for f in files.listing.files], pa.large_string()),
+            "size_bytes": pa.array([f.size_bytes for f in files.listing.files], pa.int64()),
+            "fingerprint": pa.array([i.fingerprint for i in files.inspected], pa.large_string()),
+            "rows": pa.array(rows, pa.int64()),
+        }
+        write_output(schemas.INPUTS, pa.table(table), self.output / "inputs.parquet")
+
+    def texts(self, scans: _Scans, places: str) -> Scanned:
+        with self.progress.stage("texts") as counts:
+            rows = sum(segment.documents for segment in scans.segments)
+            keys = ranges_for(rows, TEXTS_A_RANGE, MOST_TEXTS_A_RANGE)
+            items = [(span, str(self.work / "texts" / str(i))) for i, span in enumerate(keys)]
+            found = self.engine.map("texts", group_texts, items, segments=scans.segments, places=places)
+            counts |= {"documents": rows, "texts": sum(result.distinct for result in found)}
+        return Scanned(scans.shards, scans.segments, places, found, keys)
+
+    def attach(self, scanned: Scanned, near: Near) -> list[Attached]:
+        with self.progress.stage("attach") as counts:
+            items = [
+                (span, result.copies, str(self.work / "attached" / str(i)))
+                for i, (span, result) in enumerate(zip(scanned.keys, scanned.texts, strict=True))
+            ]
+            attached = self.engine.map(
+                "attach",
+                attach,
+                items,
+                members=near.clusters.members,
+                similarities=near.similarities,
+                best=near.best,
+                banding=(self.parameters.bands, self.parameters.rows),
+            )
+            counts["repeated_documents"] = sum(part.documents for part in attached)
+        return attached
+
+    def documents(
+        self, scanned: Scanned, attached: list[Attached], parts: tuple[tuple[Slice, ...], ...]
+    ) -> list[DocumentsResult]:
+        folder = self.output / "documents"
+        with self.progress.stage("documents") as counts:
+            items = [
+                (part, str(folder / f"part-{i:05d}.parquet"), str(self.work / "documents" / str(i)))
+                for i, part in enumerate(parts)
+            ]
+            written = self.engine.map(
+                "documents",
+                write_documents,
+                items,
+                segments=scanned.segments,
+                found=[part.found for part in attached],
+                places=scanned.places,
+                inputs=str(self.output / "inputs.parquet"),
+                threshold=self.config.near.threshold,
+            )
+            if not written:
+                write_empty(schemas.DOCUMENTS, folder / "part-00000.parquet")
+            counts["rows"] = sum(part.rows for part in written)
+        return written
+
+    def clusters(self, near: Near, attached: list[Attached], written: list[DocumentsResult]) -> Figures:
+        folder = self.output / "clusters"
+        with self.progress.stage("clusters") as counts:
+            total = near.clusters.count + sum(part.exact_clusters for part in attached)
+            spans = key_ranges(max(1, math.ceil(total / PART_ROWS)))
+            items = [(span, str(folder / f"part-{i:05d}.parquet")) for i, span in enumerate(spans)]
+            done = self.engine.map(
+                "clusters",
+                write_clusters,
+                items,
+                totals=[near.clusters.totals, *(part.totals for part in attached)],
+                similarities=[part.similarities for part in attached],
+                labels=[part.labels for part in written],
+                threshold=self.config.near.threshold,
+            )
+            if not total:
+                write_empty(schemas.CLUSTERS, folder / "part-00000.parquet")
+            counts["rows"] = sum(n for n, _ in done)
+        chained = sum(chained for _, chained in done)
+        return {"clusters": (counts["rows"], "clusters"), "chained_clusters": (chained, "clusters")}
+
+    def pairs(self, scanned: Scanned, near: Near, parts: tuple[tuple[Slice, ...], ...]) -> Figures:
+        # A part of pairs goes with a part of documents: the one that holds its doc_a.
+        folder, threshold = self.output / "pairs", self.config.near.threshold
+        with self.progress.stage("pairs") as counts:
+            edges = [0, *(first_doc(scanned.segments, part, scanned.places) for part in parts[1:]), END_OF_KEYS]
+            items = [
+                (span, str(folder / f"part-{i:05d}.parquet"))
+                for i, span in enumerate(zip(edges[:-1], edges[1:], strict=True))
+            ]
+            done = self.engine.map("pairs", write_pairs, items, pairs=near.pairs, threshold=threshold)
+            counts["rows"] = sum(n for n, _ in done)
+            if not counts["rows"]:
+                write_empty(schemas.PAIRS, folder / "part-00000.parquet")
+        at_threshold = sum(n for _, n in done)
+        return {"verified_pairs": (counts["rows"], "pairs"), "pairs_at_threshold": (at_threshold, "pairs")}
+
+    def summary(self, figures: Figures, written: list[DocumentsResult], attached: list[Attached]) -> Figures:
+        with self.progress.stage("summary") as counts:
+            folder = self.output / "summary"
+            summary.write_histogram(written, str(folder / "histogram.parquet"))
+            summary.write_sources(written, str(folder / "sources.parquet"))
+            figures |= summary.corpus_figures(written) | summary.grain_figures(written)
+            recall = estimate(part.recall for part in attached)
+            figures["near_findable_texts"] = sum(part.recall.found for part in attached), "texts"
+            figures["recall"] = recall.estimate, "0 to 1"
+            figures["recall_low"], figures["recall_high"] = (recall.low, "0 to 1"), (recall.high, "0 to 1")
+            summary.write_metrics(figures, str(folder / "metrics.parquet"))
+            counts["metrics"] = len(figures)
+        return figures

@@ -1,0 +1,209 @@
+"""Every table a run writes: columns, types, units, order, version.
+
+This is the one place that defines them. Writers are checked against it, the Parquet files carry
+it in their metadata, and the README's tables are generated from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+_TYPES = {
+    "uint64": pa.uint64(),
+    "int64": pa.int64(),
+    "double": pa.float64(),
+    "string": pa.large_string(),
+    "bool": pa.bool_(),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name, type, unit (or empty) and meaning."""
+
+    name: str
+    type: str
+    unit: str
+    meaning: str
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: where it lies in a run, what a row is, how rows are ordered."""
+
+    name: str
+    path: str
+    row: str
+    order: tuple[str, ...]
+    columns: tuple[Column, ...]
+    version: int = 1
+
+    def arrow_schema(self) -> pa.Schema:
+        """The Arrow schema with meaning and unit in each field's metadata."""
+        fields = [
+            pa.field(c.name, _TYPES[c.type], c.nullable, {"description": c.meaning, "unit": c.unit})
+            for c in self.columns
+        ]
+        facts = {"dupaudit.table": self.name, "dupaudit.schema_version": str(self.version)}
+        return pa.schema(fields, metadata={**facts, "dupaudit.order": ",".join(self.order)})
+
+
+INPUTS = Table(
+    "inputs",
+    "inputs.parquet",
+    "an input file",
+    ("file_id",),
+    (
+        Column("file_id", "uint64", "", "rank of the file's URI among the run's inputs"),
+        Column("uri", "string", "", "where the file is"),
+        Column("format", "string", "", "how it was read: parquet, jsonl, csv, tsv, arrow or text"),
+        Column("size_bytes", "int64", "bytes", "size as stored"),
+        Column("fingerprint", "string", "", "XXH3-128 of size, first and last 64 KiB; stable if moved"),
+        Column("rows", "int64", "rows", "input rows, rejected ones included; null if the file was rejected", True),
+    ),
+)
+
+DOCUMENTS = Table(
+    "documents",
+    "documents/part-*.parquet",
+    "a document",
+    ("doc_id",),
+    (
+        Column("doc_id", "uint64", "", "file_id << 32 | row: the document within this run"),
+        Column("text_id", "uint64", "", "low half of XXH3-128 of the normalised text: stable across runs"),
+        Column("uri", "string", "", "the file it came from"),
+        Column("row", "int64", "", "row in that file, from 0, rejected rows counted"),
+        Column("id", "string", "", "the user's own identifier, if configured", True),
+        Column("source", "string", "", "source, from a column or the path, if configured", True),
+        Column("licence", "string", "", "licence, if configured", True),
+        Column("n_bytes", "int64", "bytes", "length of the text in UTF-8"),
+        Column("n_tokens", "int64", "tokens", "length of the text in tokens"),
+        Column("status", "string", "", "ok; short: fewer tokens than a shingle; empty: no token, matches nothing"),
+        Column("raw_copies", "int64", "documents", "documents with the same bytes, itself included"),
+        Column("copies", "int64", "documents", "documents with the same normalised text, itself included"),
+        Column("near_copies", "int64", "documents", "documents in its near cluster, itself included"),
+        Column("cluster_id", "uint64", "", "its near cluster; null if it is alone", True),
+        Column("representative", "uint64", "", "doc_id of the first document of its cluster; its own if alone"),
+        Column("jaccard_to_representative", "double", "0 to 1", "exact similarity to the representative; null if alone", True),
+        Column("chained", "bool", "", "in the cluster by a chain only: below the threshold to the representative"),
+        Column("keep", "bool", "", "the document that stays if one a cluster is kept"),
+    ),
+)  # fmt: skip
+
+PAIRS = Table(
+    "pairs",
+    "pairs/part-*.parquet",
+    "a verified pair of distinct texts, each named by its first document",
+    ("doc_a", "doc_b"),
+    (
+        Column("doc_a", "uint64", "", "the document with the smaller doc_id"),
+        Column("doc_b", "uint64", "", "the other"),
+        Column("jaccard", "double", "0 to 1", "shared shingles over all shingles of the two, exact"),
+        Column("containment_a", "double", "0 to 1", "share of a's shingles that b has"),
+        Column("containment_b", "double", "0 to 1", "share of b's shingles that a has"),
+        Column("shared_shingles", "int64", "shingles", "distinct shingles both have"),
+        Column("source_a", "string", "", "source of a", True),
+        Column("source_b", "string", "", "source of b", True),
+    ),
+)
+
+CLUSTERS = Table(
+    "clusters",
+    "clusters/part-*.parquet",
+    "a near cluster of two or more documents",
+    ("cluster_id",),
+    (
+        Column("cluster_id", "uint64", "", "smallest text_id in the cluster"),
+        Column("documents", "int64", "documents", "members, exact copies counted"),
+        Column("distinct_texts", "int64", "texts", "members that differ after normalisation; 1: exact copies only"),
+        Column("sources", "int64", "sources", "distinct sources among the members; 0 if none is known"),
+        Column("tokens", "int64", "tokens", "tokens of all members together"),
+        Column("min_jaccard", "double", "0 to 1", "smallest exact similarity of a text to the representative"),
+        Column("mean_jaccard", "double", "0 to 1", "its mean over the distinct texts; the representative's own 1 included"),
+        Column("chained", "int64", "texts", "distinct texts below the threshold to the representative"),
+        Column("representative", "uint64", "", "doc_id of the first document of the cluster"),
+        Column("sample", "string", "", "the representative's first 200 characters"),
+    ),
+)  # fmt: skip
+
+REJECTS = Table(
+    "rejects",
+    "rejects/part-*.parquet",
+    "an input row (or file) that could not be audited",
+    ("uri", "row"),
+    (
+        Column("uri", "string", "", "the file"),
+        Column("row", "int64", "", "row in that file, from 0; null if the whole file was rejected", True),
+        Column("reason", "string", "", "why, in one word"),
+        Column("detail", "string", "", "what was found"),
+    ),
+)
+
+HISTOGRAM = Table(
+    "histogram",
+    "summary/histogram.parquet",
+    "a grain and a repeat bin",
+    ("grain", "copies_min"),
+    (
+        Column("grain", "string", "", "raw: same bytes; exact: same normalised text; near: same near cluster"),
+        Column("bin", "string", "", "how often the text occurs: 1, 2-5, 6-20, 21-100, 101-1000, >1000"),
+        Column("copies_min", "int64", "documents", "lower end of the bin"),
+        Column("documents", "int64", "documents", "documents whose text occurs that often"),
+        Column("groups", "int64", "groups", "groups they form"),
+        Column("surplus_documents", "int64", "documents", "documents beyond the first of each group"),
+        Column("tokens", "int64", "tokens", "tokens of those documents"),
+        Column("bytes", "int64", "bytes", "bytes of those documents"),
+    ),
+)
+
+SOURCES = Table(
+    "sources",
+    "summary/sources.parquet",
+    "a source and a licence",
+    ("source", "licence"),
+    (
+        Column("source", "string", "", "the source", True),
+        Column("licence", "string", "", "the licence", True),
+        Column("documents", "int64", "documents", "its documents"),
+        Column("tokens", "int64", "tokens", "its tokens"),
+        Column("bytes", "int64", "bytes", "its bytes"),
+        Column("raw_repeated_documents", "int64", "documents", "documents with raw_copies >= 2 in the whole corpus"),
+        Column("exact_repeated_documents", "int64", "documents", "documents with copies >= 2"),
+        Column("near_repeated_documents", "int64", "documents", "documents with near_copies >= 2"),
+        Column("raw_repeated_tokens_fraction", "double", "0 to 1", "share of its tokens in documents with raw_copies >= 2"),
+        Column("exact_repeated_tokens_fraction", "double", "0 to 1", "share of its tokens in documents with copies >= 2"),
+        Column("near_repeated_tokens_fraction", "double", "0 to 1", "share of its tokens in documents with near_copies >= 2"),
+        Column("kept_documents", "int64", "documents", "documents that stay if one a cluster is kept"),
+    ),
+)  # fmt: skip
+
+METRICS = Table(
+    "metrics",
+    "summary/metrics.parquet",
+    "a headline figure",
+    ("name",),
+    (
+        Column("name", "string", "", "its name"),
+        Column("value", "double", "", "its value; null if it is not defined for this run", True),
+        Column("unit", "string", "", "its unit"),
+    ),
+)
+
+TABLES = (INPUTS, DOCUMENTS, PAIRS, CLUSTERS, REJECTS, HISTOGRAM, SOURCES, METRICS)
+
+
+def markdown() -> str:
+    """The tables of a run as Markdown, as the README shows them."""
+    parts = []
+    for table in TABLES:
+        parts.append(f"**`{table.path}`**: one row {table.row}, ordered by {', '.join(table.order)}.\n")
+        parts.append("| column | type | unit | meaning |\n|---|---|---|---|")
+        parts += [
+            f"| `{c.name}` | {c.type}{', may be null' if c.nullable else ''} | {c.unit} | {c.meaning} |"
+            for c in table.columns
+        ]
+        parts.append("")
+    return "\n".join(parts)

@@ -1,0 +1,1 @@
+"""The stages of an audit: plain functions from files and parameters to files."""

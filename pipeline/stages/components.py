@@ -1,0 +1,158 @@
+"""Connected components, and the blocks of texts whose shingle sets are compared together.
+
+Edges are reduced to spanning forests where they are, forests are merged in a tree, and the last
+merge holds one edge a text that has a candidate: the only thing of a run in memory that grows
+with the corpus. Components are then packed, in order of their smallest text_id, into blocks of
+bounded size; a component larger than a block is cut into several by a hash of the text_id. So a
+shingle set is sent to one place (or, in an oversized component, to the few pairs of blocks that
+share an edge), and two tasks never hold more than two blocks each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.artifacts import KeyRange, read_range, read_ranges, read_work, table_of, uint64, write_work
+from pipeline.kernels.union_find import unite
+from pipeline.stages.texts import TEXTS, TextsResult
+
+BLOCK_TOKENS = 4 << 20  # shingles of a block, at 8 bytes each: 32 MiB
+FOREST = pa.schema([("left", pa.uint64()), ("right", pa.uint64())])
+LABELS = pa.schema([("text_id", pa.uint64()), ("root", pa.uint64())])
+CUTS = pa.schema([("first_root", pa.uint64()), ("first_block", pa.uint64()), ("parts", pa.uint64())])
+WANTED = pa.schema(
+    [
+        ("doc_id", pa.uint64()),
+        ("text_id", pa.uint64()),
+        ("block", pa.uint64()),
+        ("copies", pa.int64()),
+        ("n_tokens", pa.int64()),
+    ]
+)
+BLOCK_EDGES = pa.schema([("blocks", pa.uint64()), ("left", pa.uint64()), ("right", pa.uint64())])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Components and blocks: `labels` by text_id, `cuts` one row a run of blocks."""
+
+    labels: str
+    cuts: str
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """One key range of texts and edges with their blocks: what to read again, what to compare."""
+
+    wanted: str
+    edges: str
+    block_pairs: tuple[int, ...]
+    texts: int
+
+
+def components(
+    left: NDArray[np.uint64], right: NDArray[np.uint64]
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.bool_]]:
+    """Components of a graph of text_ids.
+
+    Returns:
+        The nodes, sorted; for each the smallest node of its component; for each edge whether
+        it belongs to a spanning forest.
+    """
+    nodes, place = np.unique(np.concatenate([left, right]), return_inverse=True)
+    parent, joins = np.empty(len(nodes), np.int64), np.empty(len(left), np.bool_)
+    unite(place[: len(left)].astype(np.int64), place[len(left) :].astype(np.int64), parent, joins)
+    return nodes, nodes[parent], joins
+
+
+def write_forest(left: NDArray[np.uint64], right: NDArray[np.uint64], path: str) -> str:
+    """Write a spanning forest of some edges."""
+    joins = components(left, right)[2]
+    return write_work(table_of(FOREST, left[joins], right[joins]), path)
+
+
+def merge_forests(paths: Sequence[str], path: str) -> str:
+    """Write a spanning forest of several forests."""
+    edges = pa.concat_tables([FOREST.empty_table(), *(read_work(part) for part in paths)])
+    return write_forest(uint64(edges, "left"), uint64(edges, "right"), path)
+
+
+def block_of(text_id: NDArray[np.uint64], root: NDArray[np.uint64], cuts: pa.Table) -> NDArray[np.uint64]:
+    """The block of texts whose components' smallest texts are known."""
+    run = np.searchsorted(uint64(cuts, "first_root"), root, side="right") - 1
+    spread = (text_id * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)
+    return uint64(cuts, "first_block")[run] + spread % uint64(cuts, "parts")[run]
+
+
+def plan(forests: Sequence[str], texts: Sequence[TextsResult], keys: Sequence[KeyRange], path: str) -> Plan:
+    """Find the components of all surviving edges and cut them into blocks."""
+    edges = pa.concat_tables([FOREST.empty_table(), *(read_work(part) for part in forests)])
+    nodes, roots, _ = components(uint64(edges, "left"), uint64(edges, "right"))
+    tokens = np.zeros(len(nodes), np.int64)
+    for result, span in zip(texts, keys, strict=True):
+        table = read_range(result.texts, "text_id", span, ("n_tokens",))
+        text_id = uint64(table, "text_id")
+        here = slice(np.searchsorted(nodes, span[0]), None if span[1] >> 64 else np.searchsorted(nodes, span[1]))
+        tokens[here] = table.column("n_tokens").to_numpy()[np.searchsorted(text_id, nodes[here])]
+    distinct, place = np.unique(roots, return_inverse=True)
+    weight = np.bincount(place, tokens, len(distinct)).astype(np.int64)
+    labels = write_work(table_of(LABELS, nodes, roots), f"{path}-labels.parquet", "text_id")
+    return Plan(labels, write_work(_cuts(distinct, weight), f"{path}-cuts.parquet"))
+
+
+def _cuts(roots: NDArray[np.uint64], weight: NDArray[np.int64]) -> pa.Table:
+    # A run of blocks begins where the weight passes another multiple of the block size, and
+    # before and after every component that fills more than a block by itself.
+    large = weight > BLOCK_TOKENS
+    filled = (np.cumsum(weight) - weight) // BLOCK_TOKENS
+    begins = np.ones(len(roots), np.bool_)
+    begins[1:] = (filled[1:] != filled[:-1]) | large[1:] | large[:-1]
+    at = np.flatnonzero(begins)
+    parts = np.where(large[at], -(-weight[at] // BLOCK_TOKENS), 1)
+    first_block = np.cumsum(parts) - parts
+    return table_of(CUTS, roots[at], first_block.astype(np.uint64), parts.astype(np.uint64))
+
+
+def assign(plan: Plan, texts: TextsResult, survivors: str, keys: KeyRange, path: str) -> Assigned:
+    """Give the texts and edges of a key range their blocks.
+
+    Args:
+        survivors: edges sorted by right; both ends of an edge have the same root.
+    """
+    labels = read_range(plan.labels, "text_id", keys)
+    cuts = read_work(plan.cuts)
+    node, root = uint64(labels, "text_id"), uint64(labels, "root")
+    known = read_ranges([texts.texts], "text_id", keys, TEXTS)
+    at = np.searchsorted(uint64(known, "text_id"), node)
+    doc_id, copies, n_tokens = (known.column(c).to_numpy()[at] for c in ("doc_id", "copies", "n_tokens"))
+    order = np.argsort(doc_id)
+    block = block_of(node, root, cuts)
+    wanted = table_of(WANTED, *(column[order] for column in (doc_id, node, block, copies, n_tokens)))
+    edges = read_range(survivors, "right", keys, ("left",))
+    left, right = uint64(edges, "left"), uint64(edges, "right")
+    edge_root = root[np.searchsorted(node, right)]
+    pairs = block_pairs(block_of(left, edge_root, cuts), block_of(right, edge_root, cuts))
+    return Assigned(
+        write_work(wanted, f"{path}-wanted.parquet", "doc_id"),
+        write_block_edges(pairs, left, right, f"{path}-edges.parquet"),
+        tuple(np.unique(pairs).tolist()),
+        len(node),
+    )
+
+
+def block_pairs(one: NDArray[np.uint64], two: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Name pairs of blocks, the smaller in the high half."""
+    return np.minimum(one, two) << np.uint64(32) | np.maximum(one, two)
+
+
+def write_block_edges(
+    pairs: NDArray[np.uint64], left: NDArray[np.uint64], right: NDArray[np.uint64], path: str
+) -> str:
+    """Write edges sorted by the pair of blocks that holds their ends."""
+    order = np.lexsort((right, left, pairs))
+    return write_work(table_of(BLOCK_EDGES, pairs[order], left[order], right[order]), path, "blocks")

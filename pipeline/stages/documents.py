@@ -1,0 +1,255 @@
+"""The documents table: what the scan knew of each row, joined with what the other stages found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from pipeline.artifacts import KeyRange, frame, open_parquet, read_range, read_ranges, read_work, write_output, write_work
+from pipeline.recall import Findable, findable
+from pipeline.schemas import DOCUMENTS
+from pipeline.stages.clusters import LABELS, MEMBERS, SIMILARITIES, TOTALS
+from pipeline.stages.pairs import BEST
+from pipeline.stages.places import Places
+from pipeline.stages.scan import STATUS, Segment
+from pipeline.stages.texts import COPIES
+
+FOUND = pa.schema(
+    [
+        ("doc_id", pa.uint64()),
+        ("copies", pa.int64()),
+        ("raw_copies", pa.int64()),
+        ("near_copies", pa.int64()),
+        ("cluster_id", pa.uint64()),
+        ("representative", pa.uint64()),
+        ("jaccard_to_representative", pa.float64()),
+    ]
+)
+GRAINS = {"raw": "raw_copies", "exact": "copies", "near": "near_copies"}
+
+
+@dataclass(frozen=True)
+class Attached:
+    """One key range of texts: what was found out about documents that repeat, by doc_id; sizes of
+    clusters of exact copies alone and similarities to representatives, by cluster_id; and how
+    findable the texts with a near partner were."""
+
+    found: str
+    totals: str
+    similarities: str
+    exact_clusters: int
+    recall: Findable
+    documents: int
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Rows [first, first + rows) of an item of a sequence."""
+
+    item: int
+    first: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class DocumentsResult:
+    """One part of the documents table and its share of the summaries."""
+
+    labels: str
+    by_copies: str
+    by_source: str
+    rows: int
+
+
+def slices(counts: Sequence[int], part_rows: int) -> Iterator[tuple[Slice, ...]]:
+    """Cut the rows of consecutive items into parts of `part_rows`, wherever the items end."""
+    part: list[Slice] = []
+    room = part_rows
+    for item, count in enumerate(counts):
+        first = 0
+        while first < count:
+            taken = min(room, count - first)
+            part.append(Slice(item, first, taken))
+            first, room = first + taken, room - taken
+            if room == 0:
+                yield tuple(part)
+                part, room = [], part_rows
+    if part:
+        yield tuple(part)
+
+
+def attach(
+    keys: KeyRange,
+    copies: str,
+    path: str,
+    *,
+    members: str,
+    similarities: Sequence[str],
+    best: Sequence[str],
+    banding: tuple[int, int],
+) -> Attached:
+    """Bring together, for the texts of a key range, copies and near clusters, by document."""
+    similar = frame(read_ranges(similarities, "text_id", keys, BEST)).select("text_id", "jaccard")
+    member = (
+        frame(read_range(members, "text_id", keys, MEMBERS.names))
+        .join(similar, "text_id", "left")
+        .with_columns(pl.col("jaccard").fill_null(1.0))
+    )
+    repeated = frame(read_range(copies, "text_id", keys, COPIES.names)).with_columns(
+        pl.col("doc_id").min().over("text_id", "is_node").alias("first")
+    )
+    near = member.select("text_id", "cluster_id", "cluster_documents", "representative", "jaccard", is_node=True)
+    joined = repeated.join(near, ["text_id", "is_node"], "left").with_columns(
+        pl.coalesce("cluster_id", pl.when("is_node").then("text_id")).alias("cluster_id")
+    )
+    alone = joined.filter(pl.col("is_node") & pl.col("cluster_documents").is_null())
+    exact = alone.group_by("text_id").agg(
+        pl.col("copies").first().alias("documents"),
+        pl.lit(1, pl.Int64).alias("distinct_texts"),
+        (pl.col("copies") * pl.col("n_tokens")).first().alias("tokens"),
+        pl.col("first").first().alias("representative"),
+    )
+    exact = exact.rename({"text_id": "cluster_id"}).sort("cluster_id")
+    highest = frame(read_ranges(best, "text_id", keys, BEST)).group_by("text_id").agg(pl.col("jaccard").max())
+    bands, rows = banding
+    return Attached(
+        _write_found(joined, member, path),
+        write_work(exact.select(TOTALS.names).to_arrow().cast(TOTALS), f"{path}-totals.parquet", "cluster_id"),
+        _write_similarities(member, path),
+        len(exact),
+        findable(highest.sort("text_id")["jaccard"].to_numpy(), bands, rows),
+        len(joined) + member.filter(pl.col("copies") == 1).height,
+    )
+
+
+def _write_found(joined: pl.DataFrame, member: pl.DataFrame, path: str) -> str:
+    of_repeated = joined.select(
+        "doc_id",
+        "copies",
+        "raw_copies",
+        pl.coalesce("cluster_documents", "copies").alias("near_copies"),
+        "cluster_id",
+        pl.coalesce("representative", "first").alias("representative"),
+        pl.when(pl.col("cluster_id").is_not_null()).then(pl.col("jaccard").fill_null(1.0)).alias("jaccard"),
+    )
+    of_single = member.filter(pl.col("copies") == 1).select(
+        "doc_id",
+        "copies",
+        pl.col("copies").alias("raw_copies"),
+        pl.col("cluster_documents").alias("near_copies"),
+        "cluster_id",
+        "representative",
+        "jaccard",
+    )
+    found = pl.concat([of_repeated, of_single]).rename({"jaccard": "jaccard_to_representative"}).sort("doc_id")
+    return write_work(found.to_arrow().cast(FOUND), f"{path}-found.parquet", "doc_id")
+
+
+def _write_similarities(member: pl.DataFrame, path: str) -> str:
+    others = member.filter(pl.col("doc_id") != pl.col("representative")).select("cluster_id", "jaccard")
+    table = others.sort("cluster_id", "jaccard").to_arrow().cast(SIMILARITIES)
+    return write_work(table, f"{path}-similarities.parquet", "cluster_id")
+
+
+def _scanned(segments: Sequence[Segment], part: Sequence[Slice], places: Places) -> pl.DataFrame:
+    tables = []
+    for piece in part:
+        segment = segments[piece.item]
+        table = read_work(f"{segment.path}/documents.parquet").slice(piece.first, piece.rows)
+        row, number = table.column("row").to_numpy(), table.column("piece").to_numpy()
+        doc_id = places.doc_ids(segment.shard, number, row)
+        # Row of the file, where the scan counted rows of the piece.
+        table = table.drop_columns(["piece", "row"])
+        table = table.append_column("doc_id", pa.array(doc_id))
+        tables.append(table.append_column("row", pa.array((doc_id & np.uint64(0xFFFFFFFF)).astype(np.int64))))
+    return frame(pa.concat_tables(tables))
+
+
+def first_doc(segments: Sequence[Segment], part: Sequence[Slice], places: str) -> int:
+    """The smallest doc_id of a part."""
+    segment = segments[part[0].item]
+    with open_parquet(f"{segment.path}/documents.parquet") as file:
+        table = file.read(["piece", "row"], use_threads=False).slice(part[0].first, 1)
+    doc_id = Places(places).doc_ids(segment.shard, table.column("piece").to_numpy(), table.column("row").to_numpy())
+    return int(doc_id[0])
+
+
+def write_documents(
+    part: Sequence[Slice],
+    output: str,
+    path: str,
+    *,
+    segments: Sequence[Segment],
+    found: Sequence[str],
+    places: str,
+    inputs: str,
+    threshold: float,
+) -> DocumentsResult:
+    """Write one part of the documents table and its share of the summaries.
+
+    Args:
+        part: which rows of which segments.
+        output: the part's file. path: what the names of the other files begin with.
+        found: see `attach`. inputs: the inputs table.
+    """
+    scanned = _scanned(segments, part, Places(places))
+    span = int(scanned["doc_id"][0]), int(scanned["doc_id"][-1]) + 1
+    uris = pl.Series("uri", read_work(inputs, ["uri"]).column("uri").to_pylist(), pl.String)
+    joined = scanned.join(frame(read_ranges(found, "doc_id", span, FOUND)), "doc_id", "left").sort("doc_id")
+    documents = (
+        joined.with_columns(
+            uris.gather(joined["doc_id"] // 2**32),
+            pl.Series("status", STATUS).gather(joined["status"]),
+            pl.col("raw_copies", "copies", "near_copies").fill_null(1),
+            pl.coalesce("representative", "doc_id").alias("representative"),
+            (pl.col("jaccard_to_representative") < threshold).fill_null(False).alias("chained"),
+        )
+        .with_columns((pl.col("representative") == pl.col("doc_id")).alias("keep"))
+    )
+    names = DOCUMENTS.arrow_schema().names
+    write_output(DOCUMENTS, documents.select(names).to_arrow(), output)
+    return DocumentsResult(
+        _write_labels(documents, path),
+        write_work(_by_copies(documents).to_arrow(), f"{path}-copies.parquet"),
+        write_work(_by_source(documents).to_arrow(), f"{path}-sources.parquet"),
+        len(documents),
+    )
+
+
+def _write_labels(documents: pl.DataFrame, path: str) -> str:
+    clustered = documents.filter(pl.col("cluster_id").is_not_null())
+    labels = clustered.group_by("cluster_id", "source").agg(
+        pl.col("sample").filter(pl.col("keep")).first().alias("sample")
+    )
+    table = labels.sort("cluster_id", "source").select(LABELS.names).to_arrow().cast(LABELS)
+    return write_work(table, f"{path}-labels.parquet", "cluster_id")
+
+
+def _by_copies(documents: pl.DataFrame) -> pl.DataFrame:
+    sums = pl.len().cast(pl.Int64).alias("documents"), pl.sum("n_tokens").alias("tokens"), pl.sum("n_bytes").alias("bytes")
+    parts = [
+        documents.group_by(pl.col(column).alias("copies")).agg(*sums).with_columns(pl.lit(grain).alias("grain"))
+        for grain, column in GRAINS.items()
+    ]
+    return pl.concat(parts)
+
+
+def _by_source(documents: pl.DataFrame) -> pl.DataFrame:
+    repeated = []
+    for grain, column in GRAINS.items():
+        again = pl.col(column) >= 2
+        repeated.append(again.sum().cast(pl.Int64).alias(f"{grain}_documents"))
+        repeated.append(pl.col("n_tokens").filter(again).sum().alias(f"{grain}_tokens"))
+    status = [(pl.col("status") == name).sum().cast(pl.Int64).alias(name) for name in STATUS]
+    return documents.group_by("source", "licence").agg(
+        pl.len().cast(pl.Int64).alias("documents"),
+        pl.sum("n_tokens").alias("tokens"),
+        pl.sum("n_bytes").alias("bytes"),
+        pl.sum("keep").cast(pl.Int64).alias("kept"),
+        *repeated,
+        *status,
+    )

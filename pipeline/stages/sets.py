@@ -1,0 +1,192 @@
+"""The second read: shingle sets of just those texts that still have a candidate pair."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.artifacts import read_ranges, table_of, uint64, write_work
+from pipeline.errors import InputChangedError
+from pipeline.kernels import sets as kernel
+from pipeline.kernels.buffers import binary_of, text_buffers
+from pipeline.kernels.scan import Tokeniser, roomier, tokeniser
+from pipeline.kernels.tokens import NEEDS_NFKC
+from pipeline.readers.formats import read
+from pipeline.readers.rows import Rows
+from pipeline.stages.components import WANTED
+from pipeline.stages.inputs import Shard, ShardPiece, check_unchanged
+from pipeline.stages.places import Places
+from pipeline.stages.scan import ScanParameters
+
+FLUSH_BYTES = 64 << 20  # shingles held before they are written
+SETS = pa.schema(
+    [
+        ("block", pa.uint64()),
+        ("text_id", pa.uint64()),
+        ("doc_id", pa.uint64()),
+        ("copies", pa.int64()),
+        ("n_tokens", pa.int64()),
+        ("source", pa.large_string()),
+        ("shingles", pa.large_binary()),
+    ]
+)
+
+
+@dataclass
+class SetScratch:
+    """The tokeniser's memory, a hash table and room for the sets of a batch."""
+
+    tok: Tokeniser
+    table: NDArray[np.uint64]
+    values: NDArray[np.uint64]
+
+    @classmethod
+    def new(cls) -> SetScratch:
+        """Scratch that fits most documents; it grows for others."""
+        return cls(tokeniser(), np.empty(1 << 16, np.uint64), np.empty(1 << 20, np.uint64))
+
+    def grow(self, n_bytes: int) -> None:
+        """Make room for a text of `n_bytes` that did not fit."""
+        self.tok = roomier(self.tok, n_bytes)
+        shingles = len(self.tok.ends)
+        self.table = np.empty(2 * (kernel.table_mask(shingles) + 1), np.uint64)
+
+    def sets(
+        self, texts: pa.LargeBinaryArray, is_nfkc: bool, width: int
+    ) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.uint64], NDArray[np.int64]]:
+        """The sets back to back, their sizes, the text_ids and the tokeniser's outcomes."""
+        data, offsets = text_buffers(texts)
+        counts, outcomes = np.zeros(len(texts), np.int64), np.zeros(len(texts), np.int64)
+        text_ids = np.zeros(len(texts), np.uint64)
+        at = filled = 0
+        while True:
+            at, filled = kernel.shingle_sets(
+                data, offsets, at, is_nfkc, width, self.tok, self.table, self.values, filled, counts, text_ids, outcomes
+            )
+            if at == len(texts):
+                return self.values[:filled].copy(), counts, text_ids, outcomes
+            n_bytes = int(offsets[at + 1] - offsets[at])
+            if len(self.values) - filled < n_bytes + 1:
+                larger = np.empty(2 * len(self.values) + n_bytes + 1, np.uint64)
+                larger[:filled] = self.values[:filled]
+                self.values = larger
+            else:
+                self.grow(n_bytes)
+
+
+def _composed_sets(
+    texts: pa.LargeBinaryArray, scratch: SetScratch, width: int
+) -> tuple[list[NDArray[np.uint64]], NDArray[np.uint64]]:
+    # One array a text; texts that need NFKC go through it, as in the scan.
+    values, counts, text_ids, outcomes = scratch.sets(texts, False, width)
+    ends = np.cumsum(counts)
+    parts = [values[end - n : end] for end, n in zip(ends, counts, strict=True)]
+    for place in np.flatnonzero(outcomes == NEEDS_NFKC):
+        composed = unicodedata.normalize("NFKC", texts[int(place)].as_py().decode()).encode()
+        again, _, text_id, _ = scratch.sets(pa.array([composed], pa.large_binary()), True, width)
+        parts[place], text_ids[place] = again, text_id[0]
+    return parts, text_ids
+
+
+class _Output:
+    """Collects sets and writes them, sorted by block, whenever enough are held."""
+
+    def __init__(self, path: str) -> None:
+        self.path, self.written = path, list[str]()
+        self.rows: list[pa.Table] = []
+        self.parts: list[NDArray[np.uint64]] = []
+        self.held_bytes = 0
+
+    def add(self, wanted: pa.Table, sources: pa.Array, parts: list[NDArray[np.uint64]]) -> None:
+        self.rows.append(wanted.append_column("source", sources))
+        self.parts += parts
+        self.held_bytes += sum(part.nbytes for part in parts)
+        if self.held_bytes >= FLUSH_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is held, if anything."""
+        if self.rows:
+            rows = pa.concat_tables(self.rows)
+            order = np.argsort(uint64(rows, "block"), kind="stable")
+            shingles = binary_of([self.parts[i] for i in order])
+            rows = rows.take(pa.array(order)).append_column("shingles", shingles)
+            path = f"{self.path}-{len(self.written):04d}.parquet"
+            self.written.append(write_work(rows.select(SETS.names).cast(SETS), path, "block"))
+        self.rows, self.parts, self.held_bytes = [], [], 0
+
+
+def _wanted_rows(rows: Rows, first_doc: np.uint64, wanted: pa.Table) -> tuple[NDArray[np.int64], pa.Table]:
+    # Places in the batch of the wanted documents, and their rows of `wanted` (sorted by doc_id).
+    doc_id = uint64(wanted, "doc_id")
+    here = first_doc + rows.rows.to_numpy().astype(np.uint64)
+    if not len(here):
+        return np.zeros(0, np.int64), wanted.slice(0, 0)
+    low, high = np.searchsorted(doc_id, here[0]), np.searchsorted(doc_id, here[-1], side="right")
+    return np.searchsorted(here, doc_id[low:high]), wanted.slice(low, high - low)
+
+
+def _changed(item: ShardPiece) -> InputChangedError:
+    return InputChangedError(
+        "an input file holds other texts than when it was scanned",
+        where=item.file.uri,
+        got="a text with another hash",
+        expected="the texts of the first read",
+        fix="run again when nothing writes to it",
+    )
+
+
+def _read_wanted(item: ShardPiece, parameters: ScanParameters) -> Iterator[Rows]:
+    check_unchanged(item.file)
+    yield from read(item.piece, parameters.columns)
+    check_unchanged(item.file)
+
+
+def read_sets(
+    shard: Shard, path: str, *, places: str, wanted: Sequence[str], parameters: ScanParameters
+) -> list[str]:
+    """Compute and write the shingle sets of a shard's wanted texts.
+
+    Args:
+        path: what the written files' names begin with.
+        wanted: tables sorted by doc_id, see `components.assign`.
+
+    Returns:
+        The written files, each sorted by block.
+
+    Raises:
+        InputChangedError: a file is not what the scan read.
+    """
+    located = Places(places)
+    firsts, counts = located.first_docs(shard.number), located.rows(shard.number)
+    span = int(firsts[0]), int(firsts[-1]) + int(counts[-1])
+    table = read_ranges(wanted, "doc_id", span, WANTED)
+    table = table.take(pa.array(np.argsort(uint64(table, "doc_id"))))
+    doc_id = uint64(table, "doc_id")
+    output = _Output(path)
+    scratch = SetScratch.new()
+    for item, first_doc, n_rows in zip(shard.pieces, firsts, counts, strict=True):
+        low, high = np.searchsorted(doc_id, [first_doc, first_doc + np.uint64(n_rows)])
+        mine = table.slice(low, high - low)
+        if len(mine) == 0:
+            continue
+        seen = 0
+        for rows in _read_wanted(item, parameters):
+            at, chosen = _wanted_rows(rows, first_doc, mine)
+            if len(at):
+                index = pa.array(at)
+                parts, text_ids = _composed_sets(rows.texts.take(index), scratch, parameters.shingle_tokens)
+                if not np.array_equal(text_ids, uint64(chosen, "text_id")):
+                    raise _changed(item)
+                by_path = pa.array([item.source] * len(at), pa.large_string())
+                output.add(chosen, by_path if rows.sources is None else rows.sources.take(index), parts)
+                seen += len(at)
+        if seen != len(mine):
+            raise _changed(item)
+    output.flush()
+    return output.written

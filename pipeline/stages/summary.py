@@ -1,0 +1,187 @@
+"""The summaries: partial sums of the parts merged into histogram, sources and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+import pyarrow as pa
+
+from pipeline.artifacts import PART_ROWS, frame, read_work, write_output
+from pipeline.errors import InputError
+from pipeline.schemas import HISTOGRAM, METRICS, REJECTS, SOURCES
+from pipeline.stages.documents import GRAINS, DocumentsResult
+from pipeline.stages.inputs import InputFile, Shard
+from pipeline.stages.places import Places
+from pipeline.stages.scan import ScanResult
+
+# Lower end and name of each repeat bin.
+BINS = ((1, "1"), (2, "2-5"), (6, "6-20"), (21, "21-100"), (101, "101-1000"), (1001, ">1000"))
+
+
+def _merged(paths: Sequence[str], by: Sequence[str]) -> pl.DataFrame:
+    rows = pl.concat([frame(read_work(path)) for path in paths])
+    return rows.group_by(by).agg(pl.exclude(by).sum()).sort(by, nulls_last=False)
+
+
+def _by_copies(parts: Sequence[DocumentsResult]) -> pl.DataFrame:
+    # One row a grain and number of copies; copies divide documents, so groups are whole.
+    return _merged([part.by_copies for part in parts], ["grain", "copies"]).with_columns(
+        (pl.col("documents") // pl.col("copies")).alias("groups")
+    )
+
+
+def write_histogram(parts: Sequence[DocumentsResult], path: str) -> None:
+    """Write documents, groups, tokens and bytes by grain and repeat bin, empty bins included."""
+    edges = [low for low, _ in BINS]
+    bins = pl.DataFrame({"copies_min": edges, "bin": [name for _, name in BINS]}, schema_overrides={"copies_min": pl.Int64})
+    every = pl.DataFrame({"grain": list(GRAINS)}).join(bins, how="cross")
+    reached = [pl.when(pl.col("copies") >= low).then(pl.lit(low, pl.Int64)) for low in edges]
+    counted = (
+        _by_copies(parts)
+        .with_columns(pl.max_horizontal(reached).alias("copies_min"))
+        .group_by("grain", "copies_min")
+        .agg(pl.col("documents", "groups", "tokens", "bytes").sum())
+        .with_columns((pl.col("documents") - pl.col("groups")).alias("surplus_documents"))
+    )
+    table = every.join(counted, ["grain", "copies_min"], "left").with_columns(
+        pl.col("documents", "groups", "surplus_documents", "tokens", "bytes").fill_null(0)
+    )
+    names = HISTOGRAM.arrow_schema().names
+    write_output(HISTOGRAM, table.sort("grain", "copies_min").select(names).to_arrow(), path)
+
+
+def write_sources(parts: Sequence[DocumentsResult], path: str) -> None:
+    """Write documents, tokens and repeated shares by source and licence."""
+    rows = _merged([part.by_source for part in parts], ["source", "licence"])
+    tokens = pl.max_horizontal(pl.col("tokens"), pl.lit(1))
+    table = rows.select(
+        "source",
+        "licence",
+        "documents",
+        "tokens",
+        "bytes",
+        *(pl.col(f"{grain}_documents").alias(f"{grain}_repeated_documents") for grain in GRAINS),
+        *((pl.col(f"{grain}_tokens") / tokens).alias(f"{grain}_repeated_tokens_fraction") for grain in GRAINS),
+        pl.col("kept").alias("kept_documents"),
+    )
+    write_output(SOURCES, table.to_arrow(), path)
+
+
+def grain_figures(parts: Sequence[DocumentsResult]) -> dict[str, tuple[float | None, str]]:
+    """The headline figures of each grain: distinct, groups of two or more, surplus, largest."""
+    rows = _by_copies(parts)
+    figures: dict[str, tuple[float | None, str]] = {}
+    for grain in GRAINS:
+        mine = rows.filter(pl.col("grain") == grain)
+        again = mine.filter(pl.col("copies") > 1)
+        documents, groups = mine["documents"].sum(), mine["groups"].sum()
+        figures[f"{grain}_distinct"] = groups, "texts"
+        figures[f"{grain}_groups"] = again["groups"].sum(), "groups"
+        figures[f"{grain}_grouped_documents"] = again["documents"].sum(), "documents"
+        figures[f"{grain}_surplus_documents"] = documents - groups, "documents"
+        figures[f"{grain}_surplus_fraction"] = (documents - groups) / documents if documents else None, "0 to 1"
+        figures[f"{grain}_repeated_tokens_fraction"] = (
+            again["tokens"].sum() / mine["tokens"].sum() if mine["tokens"].sum() else None,
+            "0 to 1",
+        )
+        largest = mine["copies"].max()
+        figures[f"{grain}_largest_group"] = (largest if isinstance(largest, int) else None), "documents"
+    return figures
+
+
+def corpus_figures(parts: Sequence[DocumentsResult]) -> dict[str, tuple[float | None, str]]:
+    """Size of the corpus, and its documents by status."""
+    rows = _merged([part.by_source for part in parts], ["source", "licence"])
+    units = {"documents": "documents", "tokens": "tokens", "bytes": "bytes"}
+    figures: dict[str, tuple[float | None, str]] = {name: (rows[name].sum(), unit) for name, unit in units.items()}
+    for status in ("ok", "short", "empty"):
+        figures[f"{status}_documents"] = rows[status].sum(), "documents"
+    return figures
+
+
+def write_metrics(figures: Mapping[str, tuple[float | None, str]], path: str) -> None:
+    """Write named figures with their units."""
+    names = sorted(figures)
+    columns = {
+        "name": pa.array(names, pa.large_string()),
+        "value": pa.array([None if figures[n][0] is None else float(figures[n][0] or 0) for n in names], pa.float64()),
+        "unit": pa.array([figures[n][1] for n in names], pa.large_string()),
+    }
+    write_output(METRICS, pa.table(columns), path)
+
+
+def write_rejects(
+    shards: Sequence[Shard],
+    results: Sequence[ScanResult],
+    places: str,
+    bad_files: Sequence[tuple[int, InputFile, InputError]],
+    folder: str,
+) -> int:
+    """Write every rejected row and file, in order of file and row; returns their number.
+
+    One file is written even when nothing was rejected, so that a query over the folder works.
+    """
+    located = Places(places)
+    waiting = sorted(bad_files, key=lambda bad: bad[0])
+    held: list[pl.DataFrame] = []
+    parts = total = 0
+    schema = {"file_id": pl.UInt64, "uri": pl.String, "row": pl.Int64, "reason": pl.String, "detail": pl.String}
+
+    def flush(least: int) -> None:
+        nonlocal held, parts
+        rows = pl.concat([pl.DataFrame(schema=schema), *held])
+        while len(rows) >= least:
+            part = rows.head(PART_ROWS).select(REJECTS.arrow_schema().names)
+            write_output(REJECTS, part.to_arrow(), f"{folder}/part-{parts:05d}.parquet")
+            rows, parts = rows.slice(PART_ROWS), parts + 1
+            if least == 0:
+                break
+        held = [rows]
+
+    for number, (shard, result) in enumerate(zip(shards, results, strict=True)):
+        rows = _rejected(shard, result, located)
+        last = number + 1 == len(shards)
+        due = [bad for bad in waiting if last or bad[0] <= shard.pieces[-1].file_id]
+        waiting = waiting[len(due) :]
+        files = [(i, f.uri, None, "unreadable_file", _one_line(e)) for i, f, e in due]
+        rows = pl.concat([rows, pl.DataFrame(files, schema=schema, orient="row")]).sort("file_id", "row", nulls_last=False)
+        held.append(rows)
+        total += len(rows)
+        if sum(len(part) for part in held) >= PART_ROWS:
+            flush(PART_ROWS)
+    if not shards:
+        files = [(i, f.uri, None, "unreadable_file", _one_line(e)) for i, f, e in waiting]
+        held, total = [pl.DataFrame(files, schema=schema, orient="row")], len(files)
+    if parts == 0 or sum(len(part) for part in held):
+        flush(0)
+    return total
+
+
+def first_reject(shards: Sequence[Shard], results: Sequence[ScanResult]) -> str:
+    """The first rejected row, in words; there is one."""
+    shard, result = next(pair for pair in zip(shards, results, strict=True) if pair[1].rejected)
+    row = read_work(result.rejects).slice(0, 1).to_pylist()[0]
+    piece = shard.pieces[row["piece"]]
+    place = f"row {row['row']}" if piece.piece.start == 0 else f"row {row['row']} of the part from {piece.piece.start}"
+    return f"{piece.file.uri}, {place}: {row['reason']} ({row['detail']})"
+
+
+def _one_line(error: InputError) -> str:
+    return " ".join(str(error).split())
+
+
+def _rejected(shard: Shard, result: ScanResult, places: Places) -> pl.DataFrame:
+    table = read_work(result.rejects)
+    piece, row = table.column("piece").to_numpy(), table.column("row").to_numpy()
+    doc_id = places.doc_ids(shard.number, piece, row)
+    rows = frame(table)
+    return pl.DataFrame(
+        {
+            "file_id": doc_id >> 32,
+            "uri": pl.Series([shard.pieces[i].file.uri for i in piece], dtype=pl.String),
+            "row": (doc_id & 0xFFFFFFFF).astype("int64"),
+            "reason": rows["reason"],
+            "detail": rows["detail"],
+        }
+    )

@@ -1,0 +1,144 @@
+"""Distinct texts: group the documents by the hash of their normalised text.
+
+From here on the unit of work is the distinct text, named by `text_id`, the low half of the
+128-bit hash. Copies are counted by all 128 bits. Two distinct texts whose low halves agree are
+expected once in about six billion texts; then the one with the smaller doc_id is the node of
+the near grain, the other keeps exact counts only, and the metric `text_id_collisions` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.artifacts import KeyRange, read_range, table_of, write_work
+from pipeline.stages.places import Places
+from pipeline.stages.scan import Segment
+
+TEXTS = pa.schema(
+    [("text_id", pa.uint64()), ("doc_id", pa.uint64()), ("copies", pa.int64()), ("n_tokens", pa.int64())]
+)
+COPIES = pa.schema(
+    [
+        ("text_id", pa.uint64()),
+        ("doc_id", pa.uint64()),
+        ("copies", pa.int64()),
+        ("raw_copies", pa.int64()),
+        ("n_tokens", pa.int64()),
+        ("is_node", pa.bool_()),
+    ]
+)
+_READ = ("text_id", "text_high", "raw_low", "raw_high", "piece", "row", "n_tokens")
+
+
+@dataclass(frozen=True)
+class TextsResult:
+    """One key range of texts: `texts` has a row a distinct text, `copies` a row a document whose
+    text occurs twice or more; both are sorted by text_id."""
+
+    texts: str
+    copies: str
+    distinct: int
+    collisions: int
+
+
+@dataclass(frozen=True)
+class _Documents:
+    text_id: NDArray[np.uint64]
+    text_high: NDArray[np.uint64]
+    raw_low: NDArray[np.uint64]
+    raw_high: NDArray[np.uint64]
+    doc_id: NDArray[np.uint64]
+    n_tokens: NDArray[np.int64]
+
+
+def _documents(segments: Sequence[Segment], places: Places, keys: KeyRange) -> _Documents:
+    # In order of (text_id, doc_id): segments come in doc_id order and the sort is stable.
+    columns: list[list[NDArray[np.generic]]] = [[] for _ in range(6)]
+    for segment in segments:
+        table = read_range(f"{segment.path}/texts.parquet", "text_id", keys, _READ)
+        text_id, high, low_raw, high_raw, piece, row, n_tokens = (table.column(c).to_numpy() for c in _READ)
+        doc_id = places.doc_ids(segment.shard, piece, row)
+        for column, part in zip(columns, (text_id, high, low_raw, high_raw, doc_id, n_tokens), strict=True):
+            column.append(part)
+    kinds = (np.uint64,) * 5 + (np.int64,)
+    joined = [np.concatenate(column) if column else np.zeros(0, kind) for column, kind in zip(columns, kinds, strict=True)]
+    order = np.argsort(joined[0], kind="stable")
+    return _Documents(*(column[order] for column in joined))
+
+
+def starts_of_runs(*columns: NDArray[np.generic]) -> NDArray[np.int64]:
+    """Where runs of equal rows begin in columns that are sorted together."""
+    n = len(columns[0])
+    new = np.ones(n, np.bool_)
+    if n:
+        new[1:] = np.any([column[1:] != column[:-1] for column in columns], axis=0)
+    return np.flatnonzero(new)
+
+
+def _raw_copies(raw_low: NDArray[np.uint64], raw_high: NDArray[np.uint64], group: NDArray[np.int64]) -> NDArray[np.int64]:
+    # Documents with the same bytes lie in the same group, so the raw hash is compared inside it.
+    order = np.lexsort((raw_low, raw_high, group))
+    starts = starts_of_runs(group[order], raw_high[order], raw_low[order])
+    sizes = np.diff(np.append(starts, len(order)))
+    counts = np.empty(len(order), np.int64)
+    counts[order] = np.repeat(sizes, sizes)
+    return counts
+
+
+def group_texts(keys: KeyRange, path: str, *, segments: Sequence[Segment], places: str) -> TextsResult:
+    """Group the documents whose text_id lies in a key range.
+
+    Args:
+        keys: the range of text_id.
+        path: what the written files' names begin with.
+        segments: all scanned segments, in order.
+        places: see `places.write_places`.
+    """
+    found = _documents(segments, Places(places), keys)
+    starts = starts_of_runs(found.text_id, found.text_high)
+    nodes = starts_of_runs(found.text_id)
+    collisions = 0
+    if len(starts) != len(nodes):
+        order = np.lexsort((found.doc_id, found.text_high, found.text_id))
+        found = _Documents(*(getattr(found, name)[order] for name in found.__dataclass_fields__))
+        starts = starts_of_runs(found.text_id, found.text_high)
+        collisions = len(starts) - len(starts_of_runs(found.text_id))
+    sizes = np.diff(np.append(starts, len(found.text_id)))
+    is_node = _nodes(found, starts) if collisions else np.ones(len(starts), np.bool_)
+    group = np.repeat(np.arange(len(starts)), sizes)
+    repeated = np.flatnonzero(sizes[group] > 1)
+    texts = table_of(
+        TEXTS,
+        found.text_id[starts][is_node],
+        found.doc_id[starts][is_node],
+        sizes[is_node],
+        found.n_tokens[starts][is_node],
+    )
+    copies = table_of(
+        COPIES,
+        found.text_id[repeated],
+        found.doc_id[repeated],
+        sizes[group[repeated]],
+        _raw_copies(found.raw_low[repeated], found.raw_high[repeated], group[repeated]),
+        found.n_tokens[repeated],
+        is_node[group[repeated]],
+    )
+    return TextsResult(
+        write_work(texts, f"{path}-texts.parquet", "text_id"),
+        write_work(copies, f"{path}-copies.parquet", "text_id"),
+        len(starts),
+        collisions,
+    )
+
+
+def _nodes(found: _Documents, starts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    # Of texts that share a text_id, the one that comes first in the corpus.
+    order = np.lexsort((found.doc_id[starts], found.text_id[starts]))
+    first = np.zeros(len(starts), np.bool_)
+    first[order[starts_of_runs(found.text_id[starts][order])]] = True
+    return first

@@ -1,0 +1,28 @@
+"""Compile or load every kernel, by running the stages' own code on a few texts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.kernels.sets import shared_counts
+from pipeline.kernels.stars import stars
+from pipeline.readers.rows import Columns
+from pipeline.stages.components import components
+from pipeline.stages.scan import ScanParameters, Scratch, scan_texts
+from pipeline.stages.sets import SetScratch
+
+_TEXTS = ("one two three four five six", "ﬁne Größe 東京 e\u0301", "")
+
+
+def warm() -> None:
+    """Run each kernel once, with arguments of the types the stages give it."""
+    texts = pa.array([text.encode() for text in _TEXTS], pa.large_binary())
+    scan_texts(texts, Scratch(ScanParameters(Columns(), 5, 8, 1, 2, 4)))
+    SetScratch.new().sets(texts.slice(0, 1), False, 5)
+    ids = np.array([1, 2], np.uint64)
+    stars(ids, ids, np.empty(2, np.uint64), np.empty(2, np.uint64))
+    components(ids[:1], ids[1:])
+    shared_counts(
+        ids, np.array([0, 1, 2]), np.zeros(1, np.int64), np.ones(1, np.int64), 0.5, np.zeros(4, np.uint64), np.zeros(1, np.int64)
+    )

@@ -1,0 +1,113 @@
+"""Connected components against SciPy and against a search of the graph."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from pipeline.kernels.union_find import unite
+from tests import oracles
+from tests.kernels.plain import plain_python
+
+Edges = Sequence[tuple[int, int]]
+
+
+@st.composite
+def _graphs(draw: st.DrawFn) -> tuple[int, list[tuple[int, int]]]:
+    nodes = draw(st.integers(1, 30))
+    node = st.integers(0, nodes - 1)
+    return nodes, draw(st.lists(st.tuples(node, node), max_size=40))
+
+
+def _unite(nodes: int, edges: Edges) -> tuple[list[int], list[bool]]:
+    left, right = np.array([a for a, _ in edges], np.int64), np.array([b for _, b in edges], np.int64)
+    parent, joins = np.full(nodes, -5, np.int64), np.ones(len(edges), np.bool_)
+    unite(left, right, parent, joins)
+    return parent.tolist(), joins.tolist()
+
+
+def _smallest(nodes: int, edges: Edges) -> list[int]:
+    label = {node: min(group) for group in oracles.components(edges, range(nodes)) for node in group}
+    return [label[node] for node in range(nodes)]
+
+
+@given(_graphs())
+@example((1, []))
+@example((1, [(0, 0)]))
+@example((3, [(2, 1), (1, 2), (2, 1)]))
+def test_label_is_the_smallest_node_of_the_component(graph: tuple[int, list[tuple[int, int]]]) -> None:
+    nodes, edges = graph
+    assert _unite(nodes, edges)[0] == _smallest(nodes, edges)
+
+
+@given(_graphs())
+def test_joining_edges_are_a_spanning_forest(graph: tuple[int, list[tuple[int, int]]]) -> None:
+    nodes, edges = graph
+    labels, joins = _unite(nodes, edges)
+    forest = [edge for edge, joined in zip(edges, joins, strict=True) if joined]
+    assert len(forest) == nodes - len(set(labels))
+    assert _unite(nodes, forest)[0] == labels
+    assert _smallest(nodes, forest) == labels
+
+
+@given(_graphs(), st.randoms(use_true_random=False))
+def test_order_and_direction_of_edges_change_no_label(
+    graph: tuple[int, list[tuple[int, int]]], shuffle: random.Random
+) -> None:
+    nodes, edges = graph
+    other = [(b, a) if shuffle.random() < 0.5 else (a, b) for a, b in edges]
+    shuffle.shuffle(other)
+    assert _unite(nodes, other)[0] == _unite(nodes, edges)[0]
+
+
+@pytest.mark.parametrize("density", [0.3, 0.5, 1.0, 2.0])
+def test_components_of_a_large_graph_are_those_of_scipy(density: float) -> None:
+    nodes, edges = 20_000, int(20_000 * density)
+    left, right = np.random.default_rng(int(density * 10)).integers(0, nodes, (2, edges))
+    parent, joins = np.zeros(nodes, np.int64), np.zeros(edges, np.bool_)
+    unite(left, right, parent, joins)
+    graph = coo_array((np.ones(edges), (left, right)), shape=(nodes, nodes))
+    count, theirs = connected_components(graph, directed=False)
+    _, first = np.unique(theirs, return_index=True)  # a component's first node is its smallest
+    assert (parent == first[theirs]).all()
+    assert joins.sum() == nodes - count
+
+
+@pytest.mark.parametrize("step", [1, -1])
+@pytest.mark.parametrize("turned", [False, True])
+def test_long_chain_is_one_component(step: int, turned: bool) -> None:
+    # Without path halving this takes minutes in the worst order.
+    nodes = 300_000
+    one = np.arange(nodes - 1)[::step].copy()
+    two = one + 1
+    parent, joins = np.zeros(nodes, np.int64), np.zeros(nodes - 1, np.bool_)
+    unite(*((two, one) if turned else (one, two)), parent, joins)
+    assert not parent.any()
+    assert joins.all()
+
+
+def test_nodes_without_edges_are_their_own_components() -> None:
+    assert _unite(4, []) == ([0, 1, 2, 3], [])
+    assert _unite(0, []) == ([], [])
+
+
+def test_failed_link_between_two_groups_keeps_them_apart() -> None:
+    # 0-1 and 2-3 were verified, 1-2 was not: it is no edge, whatever proposed it.
+    assert _unite(4, [(0, 1), (2, 3)])[0] == [0, 0, 2, 2]
+
+
+@given(_graphs())
+def test_plain_python_gives_the_same_labels(graph: tuple[int, list[tuple[int, int]]]) -> None:
+    nodes, edges = graph
+    with plain_python():
+        left, right = np.array([a for a, _ in edges], np.int64), np.array([b for _, b in edges], np.int64)
+        parent, joins = np.zeros(nodes, np.int64), np.zeros(len(edges), np.bool_)
+        unite.py_func(left, right, parent, joins)
+    assert (parent.tolist(), joins.tolist()) == _unite(nodes, edges)
