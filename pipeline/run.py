@@ -88,16 +88,21 @@ def _free_name(out: Path, now: datetime) -> str:
     return next(candidate for candidate in taken if not (out / candidate).exists())
 
 
+def scan_parameters(config: Config) -> ScanParameters:
+    """What of a configuration decides the content of scan files."""
+    near, (bands, rows) = config.near, config.near.banding
+    source = config.source.column if config.source is not None else None
+    columns = Columns(config.text_column, config.id_column, source, config.licence_column)
+    return ScanParameters(columns, near.shingle_tokens, near.permutations, near.seed, bands, rows)
+
+
 class _Audit:
     """One run's configuration, engine and folders."""
 
     def __init__(self, config: Config, engine: Engine, progress: Progress, work: Path) -> None:
         self.config, self.engine, self.progress = config, engine, progress
         self.work, self.output = work, work / "run"
-        near, (bands, rows) = config.near, config.near.banding
-        source = config.source.column if config.source is not None else None
-        columns = Columns(config.text_column, config.id_column, source, config.licence_column)
-        self.parameters = ScanParameters(columns, near.shingle_tokens, near.permutations, near.seed, bands, rows)
+        self.parameters = scan_parameters(config)
 
     def run(self, listing: Listing) -> Figures:
         files = self.inputs(listing)

@@ -89,7 +89,7 @@ def _is_file(source: pa.NativeFile, uri: str) -> bool:
             where=printable(uri, 1000),
             got="Feather V1",
             expected="Arrow IPC, also called Feather V2",
-            fix="write it anew, for example with polars.read_ipc and write_parquet, or take it out",
+            fix="write it anew with pyarrow.feather.read_table and write_feather, or take it out",
         )
     return bool(magic == FILE_MAGIC)
 

@@ -36,7 +36,7 @@ class Stream(Protocol):
 def file_name(uri: str) -> str:
     """The last part of a URI's path, in lower case; a web address's query is not part of it."""
     if uri.lower().startswith(("http://", "https://")):
-        uri = uri.split("?")[0].split("#")[0]
+        uri = uri.partition("?")[0].partition("#")[0]
     return uri.rstrip("/").rpartition("/")[2].lower()
 
 

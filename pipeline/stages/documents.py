@@ -30,6 +30,18 @@ FOUND = pa.schema(
     ]
 )
 GRAINS = {"raw": "raw_copies", "exact": "copies", "near": "near_copies"}
+BY_COPIES = pa.schema(
+    [("copies", pa.int64()), *((n, pa.int64()) for n in ("documents", "tokens", "bytes")), ("grain", pa.large_string())]
+)
+BY_SOURCE = pa.schema(
+    [
+        ("source", pa.large_string()),
+        ("licence", pa.large_string()),
+        *((name, pa.int64()) for name in ("documents", "tokens", "bytes", "kept")),
+        *((f"{grain}_{counted}", pa.int64()) for grain in GRAINS for counted in ("documents", "tokens")),
+        *((name, pa.int64()) for name in STATUS),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -214,8 +226,8 @@ def write_documents(
     write_output(DOCUMENTS, documents.select(names).to_arrow(), output)
     return DocumentsResult(
         _write_labels(documents, path),
-        write_work(_by_copies(documents).to_arrow(), f"{path}-copies.parquet"),
-        write_work(_by_source(documents).to_arrow(), f"{path}-sources.parquet"),
+        write_work(_by_copies(documents).to_arrow().cast(BY_COPIES), f"{path}-copies.parquet"),
+        write_work(_by_source(documents).to_arrow().cast(BY_SOURCE), f"{path}-sources.parquet"),
         len(documents),
     )
 

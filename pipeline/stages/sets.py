@@ -79,15 +79,21 @@ class SetScratch:
                 self.grow(n_bytes)
 
 
-def _composed_sets(
+def composed_sets(
     texts: pa.LargeBinaryArray, scratch: SetScratch, width: int
 ) -> tuple[list[NDArray[np.uint64]], NDArray[np.uint64]]:
-    # One array a text; texts that need NFKC go through it, as in the scan.
+    """The set and text_id of each text; texts that need NFKC go through it, as in the scan.
+
+    A text that is not UTF-8 or has no token has an empty set and text_id 0.
+    """
     values, counts, text_ids, outcomes = scratch.sets(texts, False, width)
     ends = np.cumsum(counts)
     parts = [values[end - n : end] for end, n in zip(ends, counts, strict=True)]
     for place in np.flatnonzero(outcomes == NEEDS_NFKC):
-        composed = unicodedata.normalize("NFKC", texts[int(place)].as_py().decode()).encode()
+        try:
+            composed = unicodedata.normalize("NFKC", texts[int(place)].as_py().decode()).encode()
+        except UnicodeDecodeError:
+            continue  # the scan rejected it
         again, _, text_id, _ = scratch.sets(pa.array([composed], pa.large_binary()), True, width)
         parts[place], text_ids[place] = again, text_id[0]
     return parts, text_ids
@@ -180,7 +186,7 @@ def read_sets(
             at, chosen = _wanted_rows(rows, first_doc, mine)
             if len(at):
                 index = pa.array(at)
-                parts, text_ids = _composed_sets(rows.texts.take(index), scratch, parameters.shingle_tokens)
+                parts, text_ids = composed_sets(rows.texts.take(index), scratch, parameters.shingle_tokens)
                 if not np.array_equal(text_ids, uint64(chosen, "text_id")):
                     raise _changed(item)
                 by_path = pa.array([item.source] * len(at), pa.large_string())

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pipeline.artifacts import PART_ROWS, frame, read_work, write_output
 from pipeline.errors import InputError
 from pipeline.schemas import HISTOGRAM, METRICS, REJECTS, SOURCES
-from pipeline.stages.documents import GRAINS, DocumentsResult
+from pipeline.stages.documents import BY_COPIES, BY_SOURCE, GRAINS, DocumentsResult
 from pipeline.stages.inputs import InputFile, Shard
 from pipeline.stages.places import Places
 from pipeline.stages.scan import ScanResult
@@ -19,14 +19,15 @@ from pipeline.stages.scan import ScanResult
 BINS = ((1, "1"), (2, "2-5"), (6, "6-20"), (21, "21-100"), (101, "101-1000"), (1001, ">1000"))
 
 
-def _merged(paths: Sequence[str], by: Sequence[str]) -> pl.DataFrame:
-    rows = pl.concat([frame(read_work(path)) for path in paths])
+def _merged(paths: Sequence[str], schema: pa.Schema, by: Sequence[str]) -> pl.DataFrame:
+    # A corpus without a document has no parts, and still a summary.
+    rows = frame(pa.concat_tables([schema.empty_table(), *(read_work(path).cast(schema) for path in paths)]))
     return rows.group_by(by).agg(pl.exclude(by).sum()).sort(by, nulls_last=False)
 
 
 def _by_copies(parts: Sequence[DocumentsResult]) -> pl.DataFrame:
     # One row a grain and number of copies; copies divide documents, so groups are whole.
-    return _merged([part.by_copies for part in parts], ["grain", "copies"]).with_columns(
+    return _merged([part.by_copies for part in parts], BY_COPIES, ["grain", "copies"]).with_columns(
         (pl.col("documents") // pl.col("copies")).alias("groups")
     )
 
@@ -53,7 +54,7 @@ def write_histogram(parts: Sequence[DocumentsResult], path: str) -> None:
 
 def write_sources(parts: Sequence[DocumentsResult], path: str) -> None:
     """Write documents, tokens and repeated shares by source and licence."""
-    rows = _merged([part.by_source for part in parts], ["source", "licence"])
+    rows = _merged([part.by_source for part in parts], BY_SOURCE, ["source", "licence"])
     tokens = pl.max_horizontal(pl.col("tokens"), pl.lit(1))
     table = rows.select(
         "source",
@@ -92,7 +93,7 @@ def grain_figures(parts: Sequence[DocumentsResult]) -> dict[str, tuple[float | N
 
 def corpus_figures(parts: Sequence[DocumentsResult]) -> dict[str, tuple[float | None, str]]:
     """Size of the corpus, and its documents by status."""
-    rows = _merged([part.by_source for part in parts], ["source", "licence"])
+    rows = _merged([part.by_source for part in parts], BY_SOURCE, ["source", "licence"])
     units = {"documents": "documents", "tokens": "tokens", "bytes": "bytes"}
     figures: dict[str, tuple[float | None, str]] = {name: (rows[name].sum(), unit) for name, unit in units.items()}
     for status in ("ok", "short", "empty"):

@@ -132,6 +132,7 @@ COMPOSED = {
     "Thai": "สวัสดีชาวโลก ภาษาไทยน้ำ กำลัง",
     "Greek": "Ξεσκεπάζω την ψυχοφθόρα βδελυγμία. ΟΔΟΣ",
     "emoji": "good \U0001f44d\U0001f3fd, \U0001f468\u200d\U0001f469\u200d\U0001f467 \u2764\ufe0f 1\u20e3",
+    "marks in order": "x\u0334\u0316\u0317\u0316 \u05d0\u05b0\u05b0",
     "compatibility": "\ufb01ne \uff21\uff22 \u2460 \u2167 \ufdfa \u33a1 \u00bd \u00aa \u2126",
 }
 

@@ -55,7 +55,7 @@ INVALID = pa.array([b"a\xff", None, b"b"]).view(pa.string())
     ],
     ids=lambda value: str(value.type)[:40] if isinstance(value, pa.Array) else "",
 )
-def test_values_of_every_type_are_labels(values, expected):
+def test_values_of_every_type_are_labels(values: pa.Array, expected: list[str | None]) -> None:
     labels = label_array(values)
     assert labels.type == pa.large_string()
     assert labels.to_pylist() == expected
@@ -63,31 +63,31 @@ def test_values_of_every_type_are_labels(values, expected):
     assert label_array(pa.concat_arrays([values, values])[len(values) :]).to_pylist() == expected
 
 
-def test_durations_and_intervals_are_labels():
+def test_durations_and_intervals_are_labels() -> None:
     assert label_array(pa.array([5], pa.duration("s"))).to_pylist() == ["5"]
     assert "months=1" in label_array(pa.array([pa.MonthDayNano((1, 2, 3))])).to_pylist()[0]
 
 
-def test_a_label_does_not_depend_on_its_neighbours():
+def test_a_label_does_not_depend_on_its_neighbours() -> None:
     values = pa.array([uuid.UUID(int=7).bytes, b"sixteen letters!", b"\xff" * 16], pa.uuid())
     together = label_array(values).to_pylist()
     assert together == [label_array(values[i : i + 1]).to_pylist()[0] for i in range(3)]
 
 
 @pytest.mark.parametrize("hostile", ["\x1b[31m", "a\nb", "\u202eabc", "\u2028", "\ud800", "\0", "\x9b"])
-def test_hostile_words_are_escaped(hostile):
+def test_hostile_words_are_escaped(hostile: str) -> None:
     shown = printable(hostile)
     assert shown.isprintable()
     assert "\\" in shown
 
 
-def test_long_words_are_cut():
+def test_long_words_are_cut() -> None:
     assert printable("x" * 200) == "x" * 200
     assert printable("x" * 201) == "x" * 197 + "..."
     assert len(printable("\n" * 150)) == 200
 
 
-def test_long_lists_of_names_are_cut():
+def test_long_lists_of_names_are_cut() -> None:
     assert listed([]) == "none"
     assert listed(["a", "b\n"]) == "'a', 'b\\n'"
     assert listed([str(i) for i in range(25)]).endswith("'19' and 5 more")

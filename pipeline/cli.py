@@ -1,0 +1,173 @@
+"""The command line. Heavy imports happen inside the commands, so that help answers at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from pipeline.errors import AuditError, ConfigError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Command(click.Command):
+    """A command whose errors are messages and whose help ends with its example as written."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AuditError as error:
+            click.echo(f"dupaudit: {error}", err=True)
+            ctx.exit(error.exit_code)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        _write_example(self.epilog, formatter)
+
+
+class _Group(click.Group):
+    command_class = _Command
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        _write_example(self.epilog, formatter)
+
+
+def _write_example(epilog: str | None, formatter: click.HelpFormatter) -> None:
+    formatter.write_paragraph()
+    for line in (epilog or "").splitlines():
+        formatter.write(f"{line}\n")
+
+
+def _run_argument(command: F) -> F:
+    return click.argument("run", required=False, type=click.Path(path_type=Path))(command)
+
+
+@click.group(
+    cls=_Group,
+    epilog="Example:\n  dupaudit run data/*.parquet --id-column id\n  dupaudit show",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(None, "--version", package_name="dupaudit", message="%(prog)s %(version)s")
+def main() -> None:
+    """Audit the repetition in training data: how often each document occurs, where, and how sure
+    that is.
+
+    Exit codes: 0 fine, 1 failure, 2 wrong usage or configuration.
+    """
+
+
+@main.command(
+    epilog="""Examples:
+  dupaudit run data/ --out audits/
+  dupaudit run 's3://bucket/*.jsonl.zst' --text-column content --id-column id
+  dupaudit run src/ --format text --source-path 'src/([^/]+)' --name monday
+  dupaudit run --config configs/audit.yaml --set near.threshold=0.8""",
+)
+@click.argument("data", nargs=-1)
+@click.option("--config", type=click.Path(path_type=Path), help="YAML file; what is given here goes over it.")
+@click.option("--out", help="Folder the run's folder is made in.  [default: audits]")
+@click.option("--name", help="Name of the run.  [default: the UTC time]")
+@click.option("--format", "format_", help="auto, parquet, jsonl, csv, tsv, arrow or text.  [default: auto]")
+@click.option("--text-column", help="Column or field that holds the text.  [default: text]")
+@click.option("--id-column", help="Your own identifier, carried through.")
+@click.option("--source-column", help="Where a document comes from.")
+@click.option("--source-path", metavar="REGEX", help="The same, from the file's path: the group in parentheses.")
+@click.option("--licence-column", help="The document's licence.")
+@click.option("--threshold", type=float, help="Jaccard from which two texts are near.  [default: 0.7]")
+@click.option("--workers", type=int, help="Threads (or processes) on this machine.  [default: one a core]")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other key, such as near.floor=0.4.")
+@click.option("--quiet", is_flag=True, help="No progress, only the summary.")
+def run(data: tuple[str, ...], config: Path | None, name: str | None, quiet: bool, **options: Any) -> None:
+    """Audit DATA: files, folders or globs, here or at any fsspec location.
+
+    Reads Parquet, JSON Lines (plain, .gz, .zst, .bz2, .xz), CSV, TSV, Arrow and text files. Writes
+    Parquet tables to OUT/NAME and prints a summary. The data is only read.
+    """
+    from pipeline.config import load
+
+    loaded = load(config, _overrides(data, **options))
+    from pipeline.progress import Progress
+    from pipeline.run import run_audit
+    from pipeline.show import summary
+
+    folder = run_audit(loaded, name, Progress(quiet=quiet))
+    click.echo(summary(folder, clusters=5))
+    click.echo(f"Results: {folder}")
+
+
+def _overrides(data: tuple[str, ...], settings: tuple[str, ...], **options: Any) -> dict[str, Any]:
+    tree: dict[str, Any] = {"inputs": list(data)} if data else {}
+    for setting in settings:
+        _put(tree, *_setting(setting))
+    names = {"format_": "format", "threshold": "near.threshold", "workers": "cluster.local.workers"}
+    for option, value in options.items():
+        if value is None:
+            continue
+        if option in ("source_column", "source_path"):
+            if "source" in tree:
+                raise ConfigError("--source-column and --source-path exclude each other")
+            tree["source"] = {option.removeprefix("source_"): value}
+        elif option == "workers":
+            tree["cluster"] = {"local": {"threads": value}}
+        else:
+            _put(tree, names.get(option, option), value)
+    return tree
+
+
+def _setting(setting: str) -> tuple[str, Any]:
+    import yaml
+
+    key, equals, value = setting.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {setting}", got=setting, expected="KEY=VALUE, such as near.floor=0.4")
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError:
+        return key, value
+
+
+def _put(tree: dict[str, Any], key: str, value: Any) -> None:
+    *sections, last = key.split(".")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"{key}: {section} is set to a value and to a section")
+    tree[last] = value
+
+
+@main.command(epilog="Example:\n  dupaudit show audits/monday --clusters 20")
+@_run_argument
+@click.option("--clusters", default=10, show_default=True, help="How many of the largest clusters to list.")
+def show(run: Path | None, clusters: int) -> None:
+    """Print a RUN's headline numbers, repeat histogram and largest clusters.
+
+    RUN is the folder of a run; without it, the newest in ./audits.
+    """
+    from pipeline.show import newest_run, summary
+
+    click.echo(summary(run or newest_run(Path("audits")), clusters))
+
+
+@main.command(epilog="Example:\n  dupaudit calibrate audits/monday --sample 2000")
+@_run_argument
+@click.option("--sample", default=1000, show_default=True, help="Distinct texts to compare with everything.")
+@click.option("--seed", default=0, show_default=True, help="Another seed draws another sample.")
+@click.option("--quiet", is_flag=True, help="No progress, only the result.")
+def calibrate(run: Path | None, sample: int, seed: int, quiet: bool) -> None:
+    """Measure a RUN's recall: compare a random sample of its texts exactly with the whole corpus.
+
+    Reads the audited data again, which must not have changed. Prints the estimate the run made
+    of itself beside the measurement.
+    """
+    from pipeline.calibrate import calibrate as measure
+    from pipeline.progress import Progress
+    from pipeline.show import newest_run
+
+    click.echo(measure(run or newest_run(Path("audits")), sample, seed, Progress(quiet=quiet)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

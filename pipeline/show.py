@@ -1,0 +1,173 @@
+"""A finished run in words and tables, for a terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.errors import ArtifactError
+from pipeline.manifest import read_manifest
+from pipeline.readers.wording import printable
+
+GRAINS = {"raw": "same bytes", "exact": "same words", "near": "near"}
+SOURCES_SHOWN = 8
+
+
+def newest_run(out: Path) -> Path:
+    """The run in a folder that was started last.
+
+    Raises:
+        ArtifactError: there is none.
+    """
+    runs = [path.parent for path in out.glob("*/run.json")]
+    if not runs:
+        raise ArtifactError("no run here", where=str(out), expected="a folder of runs", fix="name a run, or audit first")
+    return max(runs, key=lambda run: (json.loads((run / "run.json").read_text())["started"], run.name))
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def _percent(value: float | None) -> str:
+    if value is None:
+        return "-"
+    # 99.99 % must not read as 100 %.
+    return f"{value:.0%}" if value in (0.0, 1.0) else f"{min(value, 0.9999):.2%}"
+
+
+def _size(value: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:,.0f} {unit}" if unit == "bytes" else f"{value:,.1f} {unit}"
+        value /= 1000
+    return f"{value:,.1f} TB"
+
+
+def _table(*columns: str, left: int = 1) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i < left else "right", no_wrap=True)
+    return table
+
+
+def summary(run: Path, clusters: int) -> str:
+    """What `dupaudit show` prints."""
+    manifest = read_manifest(run)
+    metrics = manifest["metrics"]
+    buffer = io.StringIO()
+    width = shutil.get_terminal_size((110, 40)).columns if sys.stdout.isatty() else 110
+    console = Console(file=buffer, width=width, force_terminal=sys.stdout.isatty(), highlight=False)
+    console.print(Text(f"\nRun {manifest['run']}", style="bold"))
+    console.print(_corpus(manifest, metrics))
+    console.print(_grains(metrics, manifest["config"]["near"]["threshold"]))
+    console.print(_certainty(metrics))
+    console.print(_histogram(run))
+    _print_sources(console, run)
+    _print_clusters(console, run, clusters)
+    return buffer.getvalue()
+
+
+def _corpus(manifest: dict[str, Any], metrics: dict[str, Any]) -> str:
+    words = (
+        f"{_number(metrics['documents'])} documents, {_size(metrics['bytes'])}, {_number(metrics['tokens'])} tokens"
+        f" in {_number(manifest['files'])} files; of them {_number(metrics['short_documents'])} short,"
+        f" {_number(metrics['empty_documents'])} empty\n"
+        f"Rejected: {_number(metrics['rejected_rows'])} of {_number(metrics['input_rows'])} rows"
+    )
+    if metrics["rejected_files"]:
+        words += f", and {_number(metrics['rejected_files'])} whole files"
+    others = ", ".join(f"{count:,} {why}" for why, count in manifest["passed_over"].items())
+    return words + (f"\nFiles passed over: {others}\n" if others else "\n")
+
+
+def _grains(metrics: dict[str, Any], threshold: float) -> Table:
+    table = _table("repeated", "groups", "documents in them", "surplus", "surplus share", "tokens repeated", "largest")
+    for grain, label in GRAINS.items():
+        if grain == "near":
+            label = f"near (Jaccard {threshold:g}+)"
+        table.add_row(
+            label,
+            *(_number(metrics[f"{grain}_{name}"]) for name in ("groups", "grouped_documents", "surplus_documents")),
+            *(_percent(metrics[f"{grain}_{name}"]) for name in ("surplus_fraction", "repeated_tokens_fraction")),
+            _number(metrics[f"{grain}_largest_group"]),
+        )
+    return table
+
+
+def _certainty(metrics: dict[str, Any]) -> str:
+    if metrics["recall"] is None:
+        recall = "Recall of the near grain: nothing near was found, so nothing can be said."
+    else:
+        recall = (
+            f"Recall of the near grain: {_percent(metrics['recall'])} estimated, 95 % interval"
+            f" {_percent(metrics['recall_low'])} to {_percent(metrics['recall_high'])} (dupaudit calibrate measures it)."
+        )
+    return (
+        f"{recall}\nEvery reported pair was compared exactly: {_number(metrics['candidate_pairs'])} candidates,"
+        f" {_number(metrics['pairs_dropped_by_sketch'])} dropped by their sketches,"
+        f" {_number(metrics['pairs_compared'])} compared, {_number(metrics['pairs_at_threshold'])} near.\n"
+    )
+
+
+def _histogram(run: Path) -> Table:
+    rows = pl.read_parquet(run / "summary" / "histogram.parquet")
+    table = _table("occurs", *(f"{label}: documents" for label in GRAINS.values()), "near: surplus", "near: tokens")
+    for name in rows["bin"].unique(maintain_order=True):
+        of_bin = {row["grain"]: row for row in rows.filter(pl.col("bin") == name).iter_rows(named=True)}
+        near = of_bin["near"]
+        documents = (_number(of_bin[grain]["documents"]) for grain in GRAINS)
+        table.add_row(name, *documents, _number(near["surplus_documents"]), _number(near["tokens"]))
+    return table
+
+
+def _print_sources(console: Console, run: Path) -> None:
+    rows = pl.read_parquet(run / "summary" / "sources.parquet")
+    tokens = pl.sum("tokens"), (pl.col("near_repeated_tokens_fraction") * pl.col("tokens")).sum().alias("repeated")
+    by_source = (
+        rows.filter(pl.col("source").is_not_null())
+        .group_by("source")
+        .agg(pl.sum("documents", "near_repeated_documents"), *tokens)
+        .sort(["repeated", "source"], descending=[True, False])
+    )
+    if by_source.is_empty():
+        return
+    table = _table("source (most repeated tokens first)", "documents", "near repeated", "tokens", "repeated share")
+    for row in by_source.head(SOURCES_SHOWN).iter_rows(named=True):
+        share = row["repeated"] / row["tokens"] if row["tokens"] else None
+        numbers = (_number(row[name]) for name in ("documents", "near_repeated_documents", "tokens"))
+        table.add_row(Text(printable(row["source"], 40)), *numbers, _percent(share))
+    if len(by_source) > SOURCES_SHOWN:
+        table.add_row(f"and {len(by_source) - SOURCES_SHOWN:,} more", "", "", "", "")
+    console.print("")
+    console.print(table)
+
+
+def _print_clusters(console: Console, run: Path, count: int) -> None:
+    largest = pl.scan_parquet(run / "clusters" / "*.parquet").sort(
+        ["documents", "tokens", "cluster_id"], descending=[True, True, False]
+    )
+    rows = largest.head(count).collect()
+    if rows.is_empty():
+        return
+    table = _table("documents", "texts", "sources", "min J", "mean J", left=0)
+    table.add_column("largest clusters: how they begin", no_wrap=True)
+    room = max(console.width - 50, 20)
+    for row in rows.iter_rows(named=True):
+        numbers = (_number(row[name]) for name in ("documents", "distinct_texts", "sources"))
+        similar = f"{row['min_jaccard']:.2f}", f"{row['mean_jaccard']:.2f}"
+        sample = Text(printable(" ".join(row["sample"].split())))
+        sample.truncate(room, overflow="ellipsis")
+        table.add_row(*numbers, *similar, sample)
+    console.print("")
+    console.print(table)
