@@ -94,7 +94,7 @@ def _measure(
 ) -> tuple[int, Recall, int]:
     parameters = scan_parameters(config)
     with progress.stage("sample") as counts:
-        wanted, drawn = draw(str(run), size, seed, str(work / "wanted"))
+        wanted, drawn = draw(str(run), size, seed, parameters.permutations, str(work / "wanted"))
         # Sampled rows are numbered from the beginning of their file, so files are read whole.
         whole = [(i, file, inspect([file], WHOLE_FILE)[0], rows) for i, file, _, rows in inputs]
         one_each = [

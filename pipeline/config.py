@@ -150,7 +150,7 @@ class ClusterConfig(_Section):
 class Config(_Section):
     """Everything a run depends on."""
 
-    inputs: tuple[str, ...] = Field(min_length=1)
+    inputs: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=1)
     format: Literal["auto", "parquet", "jsonl", "csv", "tsv", "arrow", "text"] = "auto"
     text_column: str = "text"
     id_column: str | None = None
@@ -171,6 +171,16 @@ class Config(_Section):
         return value
 
 
+# Where pydantic speaks of its own types.
+_NEEDS = {
+    "invalid_key": "a name",
+    "model_type": "a section of keys and values",
+    "string_too_short": "at least one character",
+    "too_short": "at least one",
+    "tuple_type": "a list",
+}
+
+
 def _got(value: object) -> str:
     return "nothing" if value is None else repr(value)[:80]
 
@@ -181,7 +191,10 @@ def _problem(error: Mapping[str, Any]) -> str:
         return f"{place}: got an unknown key, need one of those in the example configuration"
     if error["type"] == "missing":
         return f"{place}: got nothing, need a value"
-    need = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ").removeprefix("a valid ")
+    need = error["msg"]
+    for start in ("Value error, ", "Input should be ", "a valid "):
+        need = need.removeprefix(start)
+    need = _NEEDS.get(error["type"], need)
     return f"{place}: got {_got(error['input'])}, need {need}"
 
 
@@ -221,7 +234,7 @@ def load(path: str | Path | None, overrides: Mapping[str, Any] | None = None) ->
             tree = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"cannot read the configuration {path}: {error}", fix="name another file") from None
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:  # a date such as 2024-13-01 is a ValueError
             raise ConfigError(f"{path} is not YAML: {error}") from None
     if not isinstance(tree, dict):
         raise ConfigError(

@@ -64,6 +64,8 @@ def read_manifest(run: Path) -> dict[str, Any]:
     """
     try:
         manifest = json.loads((run / "run.json").read_text(encoding="utf-8"))
+        if not isinstance(manifest, dict):
+            raise ValueError(f"run.json holds a {type(manifest).__name__}")
     except (OSError, ValueError) as error:
         raise ArtifactError(
             "not a finished run", where=str(run), got=error, expected="a folder with a run.json", fix="name another run"
@@ -76,4 +78,4 @@ def read_manifest(run: Path) -> dict[str, Any]:
             expected=f"format_version {FORMAT_VERSION}",
             fix="audit again with this version",
         )
-    return manifest  # type: ignore[no-any-return]
+    return manifest

@@ -122,7 +122,9 @@ class _NearStages:
                 (made, result, part.edges, span, self.path("assigned", i))
                 for i, (result, part, span) in enumerate(zip(texts, kept, keys, strict=True))
             ]
-            assigned = self.engine.map("components", assign, items)
+            assigned = self.engine.map(
+                "components", assign, items, segments=self.scanned.segments, permutations=self.near.permutations
+            )
             counts["texts"] = sum(part.texts for part in assigned)
         return assigned
 
@@ -144,11 +146,13 @@ class _NearStages:
         numbers = sorted({pair for part in assigned for pair in part.block_pairs})
         with self.progress.stage("compare") as counts:
             items = [(pair, self.path("pairs", pair)) for pair in numbers]
-            limits = {"floor": self.near.floor, "threshold": self.near.threshold}
-            verified = self.engine.map("compare", verify, items, edges=edges, sets=sets, **limits)
+            verified = self.engine.map("compare", verify, items, edges=edges, sets=sets, near=self.near)
+            counts["looked_again"] = sum(v.looked_again for v in verified)
             counts["pairs"] = sum(v.compared for v in verified)
             counts["at_floor"] = sum(v.at_floor for v in verified)
         self.figures["pairs_compared"] = counts["pairs"], "pairs"
+        self.figures["pairs_looked_at_again"] = counts["looked_again"], "pairs"
+        self.figures["texts_not_looked_at_again"] = sum(v.left_out for v in verified), "texts"
         return verified
 
     def clusters(self, verified: list[Verified]) -> Clusters:
@@ -161,7 +165,7 @@ class _NearStages:
         with self.progress.stage("links") as counts:
             items = [(pair, self.path("links", pair)) for pair in clusters.block_pairs]
             linked = self.engine.map(
-                "links", measure_links, items, links=[clusters.links], sets=sets, floor=self.near.floor
+                "links", measure_links, items, links=[clusters.links], sets=sets, near=self.near
             )
             counts["members"] = clusters.linked
         return [similarity for similarity, _ in linked], [pairs for _, pairs in linked]

@@ -195,6 +195,10 @@ METRICS = Table(
 TABLES = (INPUTS, DOCUMENTS, PAIRS, CLUSTERS, REJECTS, HISTOGRAM, SOURCES, METRICS)
 
 
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|")  # a bare bar would end the cell
+
+
 def markdown() -> str:
     """The tables of a run as Markdown, as the README shows them."""
     parts = []
@@ -202,7 +206,7 @@ def markdown() -> str:
         parts.append(f"**`{table.path}`**: one row {table.row}, ordered by {', '.join(table.order)}.\n")
         parts.append("| column | type | unit | meaning |\n|---|---|---|---|")
         parts += [
-            f"| `{c.name}` | {c.type}{', may be null' if c.nullable else ''} | {c.unit} | {c.meaning} |"
+            f"| `{c.name}` | {c.type}{', may be null' if c.nullable else ''} | {c.unit} | {_cell(c.meaning)} |"
             for c in table.columns
         ]
         parts.append("")

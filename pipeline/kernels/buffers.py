@@ -1,16 +1,19 @@
 """Arrow arrays as NumPy arrays without a copy: the one place that touches Arrow's buffers.
 
 Arrow arrays may be slices (an offset into shared buffers), may come without a data buffer when
-every value is empty, and their buffers are read only. All three are taken care of here.
+every value is empty, and their buffers may be read only or not. All three are taken care of here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+Number = TypeVar("Number", bound=np.generic)
 
 
 def text_buffers(texts: pa.LargeBinaryArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -18,7 +21,7 @@ def text_buffers(texts: pa.LargeBinaryArray) -> tuple[NDArray[np.uint8], NDArray
 
     Returns:
         data uint8 and offsets int64[n + 1]: value i is data[offsets[i]:offsets[i + 1]]. Both are
-        views; the caller keeps `texts` alive.
+        views that cannot be written to; the caller keeps `texts` alive.
 
     Raises:
         TypeError: another type, or nulls; a null would read as an empty text.
@@ -26,12 +29,19 @@ def text_buffers(texts: pa.LargeBinaryArray) -> tuple[NDArray[np.uint8], NDArray
     if not pa.types.is_large_binary(texts.type) or texts.null_count:
         raise TypeError(f"need large_binary without nulls, got {texts.type} with {texts.null_count} nulls")
     if len(texts) == 0:
-        return np.zeros(0, np.uint8), np.zeros(1, np.int64)
+        return _read_only(np.zeros(0, np.uint8)), _read_only(np.zeros(1, np.int64))
     _, offset_buffer, data_buffer = texts.buffers()
     offsets = np.frombuffer(offset_buffer, np.int64)[texts.offset : texts.offset + len(texts) + 1]
     if data_buffer is None or data_buffer.size == 0:
-        return np.zeros(0, np.uint8), offsets
-    return np.frombuffer(data_buffer, np.uint8), offsets
+        return _read_only(np.zeros(0, np.uint8)), _read_only(offsets)
+    return _read_only(np.frombuffer(data_buffer, np.uint8)), _read_only(offsets)
+
+
+def _read_only(view: NDArray[Number]) -> NDArray[Number]:
+    # To Numba that is part of the type: left as Arrow gives it, a kernel would be compiled anew for
+    # each mixture of files.
+    view.flags.writeable = False
+    return view
 
 
 def binary_rows(rows: NDArray[np.uint8]) -> pa.FixedSizeBinaryArray:

@@ -4,13 +4,17 @@
 disk so that only the first run on a machine compiles; `error_model="numpy"` drops Python's
 division checks (no kernel divides by a value that can be zero). No `fastmath` and no
 `parallel=True`: results are bit-exact and the scheduler owns the cores.
+
+Numba notices when the file of a cached kernel changes, but not when a kernel it calls does: the
+old machine code would go on giving old results. So the cache folder is named for the content of
+all kernel files.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +24,20 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 
 
+def _cache_folder() -> str:
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
+    beside = Path(__file__).parent / "__pycache__"
+    home = numba.config.CACHE_DIR or (beside if os.access(beside.parent, os.W_OK) else Path.home() / ".cache")
+    return str(Path(home) / f"dupaudit-{digest}")
+
+
+numba.config.CACHE_DIR = _cache_folder()
+
+
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile `function` on first call. The plain Python stays reachable as `.py_func`."""
-    compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    if compiled is function:  # NUMBA_DISABLE_JIT
-        return function
-    # Numba keeps cached code until the function's own file changes, but that code holds the code
-    # of what it calls in other files: an edited tokeniser would go on unedited inside `scan`.
-    stored = compiled._cache._cache_file
-    stored._source_stamp = (stored._source_stamp, _sources_digest())
-    return compiled
-
-
-@cache
-def _sources_digest() -> bytes:
-    files = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).digest()
+    return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
 
 
 def load32(buffer: Any, at: int) -> Any:

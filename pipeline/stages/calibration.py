@@ -11,14 +11,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.artifacts import frame, read_work, table_of, uint64, write_work
-from pipeline.kernels.buffers import uint64_values
+from pipeline.kernels.buffers import binary_rows, uint64_values
 from pipeline.kernels.postings import Postings, near_members, postings
 from pipeline.readers.formats import read
 from pipeline.recall import Recall, wilson
-from pipeline.stages.components import WANTED
+from pipeline.stages.components import wanted_schema
 from pipeline.stages.inputs import Shard, check_unchanged
 from pipeline.stages.scan import ScanParameters
-from pipeline.stages.sets import SETS, SetScratch, composed_sets
+from pipeline.stages.sets import SetScratch, composed_sets
 
 PARTNERS = pa.schema([("text_id", pa.uint64()), ("partner", pa.uint64()), ("jaccard", pa.float64())])
 
@@ -31,7 +31,7 @@ def _scrambled(text_id: pl.Series, seed: int) -> NDArray[np.uint64]:
     return np.asarray((mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9))
 
 
-def draw(run: str, size: int, seed: int, path: str) -> tuple[str, int]:
+def draw(run: str, size: int, seed: int, permutations: int, path: str) -> tuple[str, int]:
     """Choose distinct texts of a finished run at random.
 
     Returns:
@@ -44,18 +44,22 @@ def draw(run: str, size: int, seed: int, path: str) -> tuple[str, int]:
         both = texts if chosen is None else pl.concat([chosen, texts])
         # Copies of a text have one place in the order; its first document stands for it.
         chosen = both.sort("order", "doc_id").unique("text_id", keep="first", maintain_order=True).head(size)
+    schema = wanted_schema(permutations)
     if chosen is None:
-        return write_work(WANTED.empty_table(), path, "doc_id"), 0
-    chosen = chosen.sort("doc_id")
-    zeros, ones = np.zeros(len(chosen), np.uint64), np.ones(len(chosen), np.int64)
-    columns = chosen["doc_id"].to_numpy(), chosen["text_id"].to_numpy(), zeros, ones, chosen["n_tokens"].to_numpy()
-    return write_work(table_of(WANTED, *columns), path, "doc_id"), len(chosen)
+        return write_work(schema.empty_table(), path, "doc_id"), 0
+    chosen, n = chosen.sort("doc_id"), len(chosen)
+    # Blocks, copies and sketches play no part here.
+    zeros, sketches = np.zeros(n, np.uint64), binary_rows(np.zeros((n, permutations), np.uint8))
+    doc_id, text_id, n_tokens = (chosen[name].to_numpy() for name in ("doc_id", "text_id", "n_tokens"))
+    table = table_of(schema, doc_id, text_id, zeros, zeros, np.ones(n, np.int64), n_tokens, sketches)
+    return write_work(table, path, "doc_id"), n
 
 
 def _index(sets: Sequence[str]) -> tuple[NDArray[np.uint64], Postings]:
-    table = pa.concat_tables([SETS.empty_table(), *(read_work(path) for path in sets)])
-    values, offsets = uint64_values(table.column("shingles"))
-    return uint64(table, "text_id"), postings(values, np.diff(offsets))
+    tables = [read_work(path, ["text_id", "shingles"]) for path in sets]
+    values, offsets = uint64_values(pa.chunked_array([c for t in tables for c in t["shingles"].chunks], pa.large_binary()))
+    text_ids = [uint64(table, "text_id") for table in tables]
+    return np.concatenate([np.zeros(0, np.uint64), *text_ids]), postings(values, np.diff(offsets))
 
 
 def find_partners(

@@ -17,24 +17,23 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import KeyRange, read_range, read_ranges, read_work, table_of, uint64, write_work
+from pipeline.artifacts import END_OF_KEYS, KeyRange, read_range, read_ranges, read_work, table_of, uint64, write_work
+from pipeline.kernels.buffers import binary_rows
 from pipeline.kernels.union_find import unite
+from pipeline.stages.scan import Segment, sketches_of
 from pipeline.stages.texts import TEXTS, TextsResult
 
 BLOCK_TOKENS = 4 << 20  # shingles of a block, at 8 bytes each: 32 MiB
 FOREST = pa.schema([("left", pa.uint64()), ("right", pa.uint64())])
 LABELS = pa.schema([("text_id", pa.uint64()), ("root", pa.uint64())])
 CUTS = pa.schema([("first_root", pa.uint64()), ("first_block", pa.uint64()), ("parts", pa.uint64())])
-WANTED = pa.schema(
-    [
-        ("doc_id", pa.uint64()),
-        ("text_id", pa.uint64()),
-        ("block", pa.uint64()),
-        ("copies", pa.int64()),
-        ("n_tokens", pa.int64()),
-    ]
-)
 BLOCK_EDGES = pa.schema([("blocks", pa.uint64()), ("left", pa.uint64()), ("right", pa.uint64())])
+
+
+def wanted_schema(permutations: int) -> pa.Schema:
+    """Texts to read again, sorted by doc_id: what else the pair stages need to know of each."""
+    numbers = [(name, pa.uint64()) for name in ("doc_id", "text_id", "block", "root")]
+    return pa.schema([*numbers, ("copies", pa.int64()), ("n_tokens", pa.int64()), ("sketch", pa.binary(permutations))])
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,9 @@ def plan(forests: Sequence[str], texts: Sequence[TextsResult], keys: Sequence[Ke
     for result, span in zip(texts, keys, strict=True):
         table = read_range(result.texts, "text_id", span, ("n_tokens",))
         text_id = uint64(table, "text_id")
-        here = slice(np.searchsorted(nodes, span[0]), None if span[1] >> 64 else np.searchsorted(nodes, span[1]))
+        # As uint64: beside a plain int NumPy would compare floating-point numbers.
+        first, last = np.searchsorted(nodes, np.array([span[0], min(span[1], END_OF_KEYS - 1)], np.uint64))
+        here = slice(first, None if span[1] == END_OF_KEYS else last)
         tokens[here] = table.column("n_tokens").to_numpy()[np.searchsorted(text_id, nodes[here])]
     distinct, place = np.unique(roots, return_inverse=True)
     weight = np.bincount(place, tokens, len(distinct)).astype(np.int64)
@@ -118,7 +119,16 @@ def _cuts(roots: NDArray[np.uint64], weight: NDArray[np.int64]) -> pa.Table:
     return table_of(CUTS, roots[at], first_block.astype(np.uint64), parts.astype(np.uint64))
 
 
-def assign(plan: Plan, texts: TextsResult, survivors: str, keys: KeyRange, path: str) -> Assigned:
+def assign(
+    plan: Plan,
+    texts: TextsResult,
+    survivors: str,
+    keys: KeyRange,
+    path: str,
+    *,
+    segments: Sequence[Segment],
+    permutations: int,
+) -> Assigned:
     """Give the texts and edges of a key range their blocks.
 
     Args:
@@ -132,7 +142,9 @@ def assign(plan: Plan, texts: TextsResult, survivors: str, keys: KeyRange, path:
     doc_id, copies, n_tokens = (known.column(c).to_numpy()[at] for c in ("doc_id", "copies", "n_tokens"))
     order = np.argsort(doc_id)
     block = block_of(node, root, cuts)
-    wanted = table_of(WANTED, *(column[order] for column in (doc_id, node, block, copies, n_tokens)))
+    sketches = binary_rows(sketches_of(segments, keys, permutations, node)[order])
+    columns = (column[order] for column in (doc_id, node, block, root, copies, n_tokens))
+    wanted = table_of(wanted_schema(permutations), *columns, sketches)
     edges = read_range(survivors, "right", keys, ("left",))
     left, right = uint64(edges, "left"), uint64(edges, "right")
     edge_root = root[np.searchsorted(node, right)]

@@ -90,7 +90,17 @@ def _found(pattern: str) -> tuple[Any, str, bool, dict[str, dict[str, Any]]]:
         matches = fs.glob(path, detail=True) if fsspec.core.has_magic(path) else {}
     except (OSError, ValueError, ImportError) as error:
         raise ConfigError(f"cannot list {pattern}: {error}", fix="check the location and its credentials") from None
-    return fs, path, False, {name: info for name, info in matches.items() if info["type"] == "file"}
+    return fs, path, False, matches
+
+
+def _followed(fs: Any, name: str, info: dict[str, Any]) -> dict[str, Any]:
+    # A local listing describes a link itself; type, size and last change are to be its file's.
+    if not info.get("islink"):
+        return info
+    try:
+        return dict(fs.info(name))
+    except OSError:  # it leads nowhere: as a file that cannot be read it does not vanish
+        return {**info, "type": "file"}
 
 
 def list_files(patterns: Sequence[str], format: str) -> Listing:
@@ -109,9 +119,11 @@ def list_files(patterns: Sequence[str], format: str) -> Listing:
     files: dict[str, InputFile] = {}
     passed_over: Counter[str] = Counter()
     for pattern in patterns:
-        fs, root, is_folder, infos = _found(pattern)
-        named = {name: format_of(name) for name in infos}
+        fs, root, is_folder, found = _found(pattern)
+        infos = {name: _followed(fs, name, info) for name, info in found.items()}
+        named = {name: format_of(name) for name, info in infos.items() if info["type"] == "file"}
         if is_folder:
+            passed_over.update(["not a file"] * (len(infos) - len(named)))
             named, others = _of_folder(named, root, format)
             passed_over.update(others)
         local = "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))

@@ -19,10 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.artifacts import table_of, write_work
+from pipeline.artifacts import KeyRange, read_range, table_of, uint64, write_work
 from pipeline.errors import InputChangedError, InputError
 from pipeline.kernels import scan as kernel
-from pipeline.kernels.buffers import binary_rows, text_buffers
+from pipeline.kernels.buffers import binary_rows, rows_of_binary, text_buffers
 from pipeline.readers.formats import read
 from pipeline.readers.rows import Columns, Rows
 from pipeline.stages.inputs import Shard, check_unchanged
@@ -289,3 +289,20 @@ def scan(shard: Shard, parameters: ScanParameters, folder: str, reject_bad_files
     columns = list(zip(*rejects, strict=True)) or [[], [], [], []]
     table = pa.table([pa.array(c, f.type) for c, f in zip(columns, REJECTED, strict=True)], REJECTED)
     return replace(result, rejects=write_work(table, Path(folder) / f"{shard.number:06d}-rejects.parquet"))
+
+
+def sketches_of(
+    segments: Sequence[Segment], keys: KeyRange, permutations: int, wanted: NDArray[np.uint64]
+) -> NDArray[np.uint8]:
+    """The sketch of each wanted text of a key range: uint8[len(wanted), permutations]."""
+    distinct, place = np.unique(wanted, return_inverse=True)
+    rows = np.zeros((len(distinct), permutations), np.uint8)
+    for segment in segments:
+        table = read_range(f"{segment.path}/texts.parquet", "text_id", keys, ("sketch",))
+        text_id = uint64(table, "text_id")
+        at = np.searchsorted(text_id, distinct)
+        here = np.flatnonzero(at < len(text_id))
+        here = here[text_id[at[here]] == distinct[here]]
+        if len(here):
+            rows[here] = rows_of_binary(table.column("sketch"), permutations)[at[here]]
+    return rows[place]

@@ -18,23 +18,19 @@ from pipeline.kernels.scan import Tokeniser, roomier, tokeniser
 from pipeline.kernels.tokens import NEEDS_NFKC
 from pipeline.readers.formats import read
 from pipeline.readers.rows import Rows
-from pipeline.stages.components import WANTED
+from pipeline.stages.components import wanted_schema
 from pipeline.stages.inputs import Shard, ShardPiece, check_unchanged
 from pipeline.stages.places import Places
 from pipeline.stages.scan import ScanParameters
 
 FLUSH_BYTES = 64 << 20  # shingles held before they are written
-SETS = pa.schema(
-    [
-        ("block", pa.uint64()),
-        ("text_id", pa.uint64()),
-        ("doc_id", pa.uint64()),
-        ("copies", pa.int64()),
-        ("n_tokens", pa.int64()),
-        ("source", pa.large_string()),
-        ("shingles", pa.large_binary()),
-    ]
-)
+
+
+def sets_schema(permutations: int) -> pa.Schema:
+    """Texts with their shingle sets, sorted by block."""
+    fields = [field for field in wanted_schema(permutations) if field.name != "sketch"]
+    rest = [("sketch", pa.binary(permutations)), ("source", pa.large_string()), ("shingles", pa.large_binary())]
+    return pa.schema([*fields, *rest])
 
 
 @dataclass
@@ -123,7 +119,7 @@ class _Output:
             shingles = binary_of([self.parts[i] for i in order])
             rows = rows.take(pa.array(order)).append_column("shingles", shingles)
             path = f"{self.path}-{len(self.written):04d}.parquet"
-            self.written.append(write_work(rows.select(SETS.names).cast(SETS), path, "block"))
+            self.written.append(write_work(rows, path, "block"))
         self.rows, self.parts, self.held_bytes = [], [], 0
 
 
@@ -171,7 +167,7 @@ def read_sets(
     located = Places(places)
     firsts, counts = located.first_docs(shard.number), located.rows(shard.number)
     span = int(firsts[0]), int(firsts[-1]) + int(counts[-1])
-    table = read_ranges(wanted, "doc_id", span, WANTED)
+    table = read_ranges(wanted, "doc_id", span, wanted_schema(parameters.permutations))
     table = table.take(pa.array(np.argsort(uint64(table, "doc_id"))))
     doc_id = uint64(table, "doc_id")
     output = _Output(path)

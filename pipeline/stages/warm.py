@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from pipeline.kernels.sets import shared_counts
+from pipeline.kernels.buffers import binary_of, uint64_values
+from pipeline.kernels.sets import shared_counts, table_mask
 from pipeline.kernels.stars import stars
 from pipeline.readers.rows import Columns
 from pipeline.stages.components import components
@@ -23,6 +24,6 @@ def warm() -> None:
     ids = np.array([1, 2], np.uint64)
     stars(ids, ids, np.empty(2, np.uint64), np.empty(2, np.uint64))
     components(ids[:1], ids[1:])
-    shared_counts(
-        ids, np.array([0, 1, 2]), np.zeros(1, np.int64), np.ones(1, np.int64), 0.5, np.zeros(4, np.uint64), np.zeros(1, np.int64)
-    )
+    values, offsets = uint64_values(pa.chunked_array([binary_of([ids[:1], ids[1:]])]))
+    first, table = np.zeros(1, np.int64), np.zeros(table_mask(1) + 1, np.uint64)
+    shared_counts(values, offsets, first, first + 1, 0.5, table, np.zeros(1, np.int64))

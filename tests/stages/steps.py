@@ -1,0 +1,239 @@
+"""Calls stages one after the other, as a run does, but on a few texts and in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.artifacts import KeyRange, key_ranges, read_work
+from pipeline.config import NearConfig
+from pipeline.readers.rows import Columns
+from pipeline.stages.candidates import propose
+from pipeline.stages.clusters import Clusters, find_clusters
+from pipeline.stages.components import Assigned, Plan, assign, plan
+from pipeline.stages.documents import Attached, attach
+from pipeline.stages.inputs import InputFile, Shard, ShardPiece, inspect, list_files, shards
+from pipeline.stages.pairs import Verified, measure_links, verify
+from pipeline.stages.places import write_places
+from pipeline.stages.scan import ScanParameters, ScanResult, Segment, scan
+from pipeline.stages.sets import read_sets
+from pipeline.stages.sketches import Survivors, attach_left, filter_right
+from pipeline.stages.texts import TextsResult, group_texts
+
+NEAR = NearConfig(threshold=0.7, floor=0.5, permutations=64)
+PARAMETERS = ScanParameters(Columns(), NEAR.shingle_tokens, NEAR.permutations, NEAR.seed, *NEAR.banding)
+
+
+def doc(file: int, row: int) -> int:
+    """The doc_id of a row of a file."""
+    return file << 32 | row
+
+
+def rows_of(path: str | Path, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """A table as dicts."""
+    return read_work(path, columns).to_pylist()  # type: ignore[no-any-return]
+
+
+def all_rows(paths: Sequence[str], columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """Several tables, one after the other, as dicts."""
+    return [row for path in paths for row in rows_of(path, columns)]
+
+
+def columns_of(table: pa.Table, *names: str) -> list[tuple[Any, ...]]:
+    """Some columns as one tuple a row."""
+    return list(zip(*(table.column(name).to_pylist() for name in names), strict=True))
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Scanned files. `texts` holds the text of every row by doc_id, None where it holds none."""
+
+    folder: Path
+    files: tuple[InputFile, ...]
+    shards: tuple[Shard, ...]
+    results: tuple[ScanResult, ...]
+    segments: tuple[Segment, ...]
+    places: str
+    parameters: ScanParameters
+    texts: dict[int, str | None]
+
+
+def cut(files: Sequence[InputFile], shard_bytes: int, source: str | None = None) -> tuple[Shard, ...]:
+    """The shards of some files."""
+    found = inspect(files, shard_bytes)
+    assert not any(item.problem for item in found)
+    pieces = [
+        ShardPiece(i, file, piece, source)
+        for i, (file, item) in enumerate(zip(files, found, strict=True))
+        for piece in item.pieces
+    ]
+    return tuple(shards(pieces, shard_bytes))
+
+
+def write_jsonl(path: Path, texts: Sequence[str | None]) -> Path:
+    """A line a text, null where there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+    return path
+
+
+def scanned(
+    folder: Path,
+    texts: Mapping[str, Sequence[str | None]] | Sequence[str | None],
+    *,
+    shard_bytes: int = 1 << 20,
+    parameters: ScanParameters = PARAMETERS,
+    source: str | None = None,
+) -> Corpus:
+    """Write texts as JSON Lines, by name of the file (in order of names), and scan them."""
+    by_name = dict(texts) if isinstance(texts, Mapping) else {"a": texts}
+    assert list(by_name) == sorted(by_name), "file_ids follow the names"
+    for name, held in by_name.items():
+        write_jsonl(folder / "in" / f"{name}.jsonl", held)
+    files = list_files([str(folder / "in")], "jsonl").files
+    pieces = cut(files, shard_bytes, source)
+    results = tuple(scan(shard, parameters, str(folder / "scan"), False) for shard in pieces)
+    return Corpus(
+        folder,
+        files,
+        pieces,
+        results,
+        tuple(segment for result in results for segment in result.segments),
+        write_places(pieces, [result.piece_rows for result in results], str(folder / "places.parquet")),
+        parameters,
+        {doc(i, row): text for i, held in enumerate(by_name.values()) for row, text in enumerate(held)},
+    )
+
+
+def grouped(corpus: Corpus, keys: Sequence[KeyRange]) -> list[TextsResult]:
+    """The distinct texts of a corpus by key range."""
+    folder = corpus.folder / f"texts-{len(keys)}"
+    return [
+        group_texts(span, str(folder / str(i)), segments=corpus.segments, places=corpus.places)
+        for i, span in enumerate(keys)
+    ]
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """A corpus up to the candidate pairs that the sketch filter kept."""
+
+    corpus: Corpus
+    near: NearConfig
+    keys: list[KeyRange]
+    texts: list[TextsResult]
+    candidates: list[str]
+    kept: list[Survivors]
+
+
+def filtered(corpus: Corpus, near: NearConfig = NEAR, parts: int = 3) -> Filtered:
+    """Group, propose and filter, in `parts` ranges of keys."""
+    keys, work = key_ranges(parts), corpus.folder / f"near-{parts}"
+    candidates = [
+        propose(span, str(work / f"c{i}"), segments=corpus.segments)[0] for i, span in enumerate(keys)
+    ]
+    shared: dict[str, Any] = {"segments": corpus.segments, "permutations": near.permutations}
+    half = [
+        attach_left(span, str(work / f"h{i}"), candidates=candidates, **shared) for i, span in enumerate(keys)
+    ]
+    kept = [
+        filter_right(span, str(work / f"k{i}"), half_joined=half, floor=near.floor, **shared)
+        for i, span in enumerate(keys)
+    ]
+    return Filtered(corpus, near, keys, grouped(corpus, keys), candidates, kept)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The same with its blocks and the shingle sets in them."""
+
+    filtered: Filtered
+    plan: Plan
+    assigned: list[Assigned]
+    sets: list[str]
+
+
+def placed(found: Filtered) -> Placed:
+    """Plan, assign and read the sets."""
+    corpus, work = found.corpus, found.corpus.folder / f"blocks-{len(found.keys)}"
+    made = plan([part.forest for part in found.kept], found.texts, found.keys, str(work / "plan"))
+    shared: dict[str, Any] = {"segments": corpus.segments, "permutations": found.near.permutations}
+    assigned = [
+        assign(made, texts, kept.edges, span, str(work / f"a{i}"), **shared)
+        for i, (texts, kept, span) in enumerate(zip(found.texts, found.kept, found.keys, strict=True))
+    ]
+    wanted = [part.wanted for part in assigned]
+    sets = [
+        read_sets(
+            shard,
+            str(work / f"s{shard.number}"),
+            places=corpus.places,
+            wanted=wanted,
+            parameters=corpus.parameters,
+        )
+        for shard in corpus.shards
+    ]
+    return Placed(found, made, assigned, [path for paths in sets for path in paths])
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The same with everything the exact comparison found, by document."""
+
+    placed: Placed
+    verified: list[Verified]
+    clusters: Clusters
+    similarities: list[str]
+    linked: list[str]
+    attached: list[Attached]
+
+    @property
+    def pairs(self) -> list[str]:
+        """All tables of pairs."""
+        return [part.pairs for part in self.verified] + self.linked
+
+
+def compared(there: Placed) -> Compared:
+    """Verify, cluster, compare with representatives, attach."""
+    found = there.filtered
+    near, work = found.near, found.corpus.folder / f"pairs-{len(found.keys)}"
+    numbers = sorted({number for part in there.assigned for number in part.block_pairs})
+    edges = [part.edges for part in there.assigned]
+    verified = [
+        verify(number, str(work / f"v{number:x}"), edges=edges, sets=there.sets, near=near)
+        for number in numbers
+    ]
+    clusters = find_clusters(verified, str(work / "clusters"))
+    linked = [
+        measure_links(number, str(work / f"l{number:x}"), links=[clusters.links], sets=there.sets, near=near)
+        for number in clusters.block_pairs
+    ]
+    similarities = [similarity for similarity, _ in linked]
+    attached = [
+        attach(
+            span,
+            texts.copies,
+            str(work / f"t{i}"),
+            members=clusters.members,
+            similarities=similarities,
+            best=[part.best for part in verified],
+            banding=near.banding,
+        )
+        for i, (span, texts) in enumerate(zip(found.keys, found.texts, strict=True))
+    ]
+    return Compared(there, verified, clusters, similarities, [pairs for _, pairs in linked], attached)
+
+
+def near_duplicates(
+    folder: Path,
+    texts: Mapping[str, Sequence[str | None]] | Sequence[str | None],
+    parts: int = 3,
+    **cutting: Any,
+) -> Compared:
+    """All of the above."""
+    return compared(placed(filtered(scanned(folder, texts, **cutting), parts=parts)))
