@@ -17,6 +17,7 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from pipeline import schemas
 from pipeline.errors import ArtifactError
 
 FORMAT_VERSION = 1
-KEY_ROW_GROUP = 1 << 16  # rows of a sorted file's row group: about 1 MiB of band keys
+KEY_GROUP_BYTES = 1 << 20  # a sorted file's row group: what is read at the least for a range of keys
 PART_ROWS = 1 << 17  # documents an output part holds; DuckDB likes row groups of this size
 END_OF_KEYS = 1 << 64
 
@@ -42,7 +43,7 @@ KeyRange = tuple[int, int]
 def key_ranges(parts: int) -> list[KeyRange]:
     """Cut the unsigned 64-bit keys into ranges [low, high) of equal width; hashes fill them evenly."""
     edges = [END_OF_KEYS * i // parts for i in range(parts + 1)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def ranges_for(rows: int, wanted: int, most: int) -> list[KeyRange]:
@@ -79,14 +80,14 @@ def _write(table: pa.Table, path: Path, **settings: Any) -> None:
 
 def write_work(table: pa.Table, path: str | Path, key: str | None = None) -> str:
     """Write an intermediate table, which must be sorted by `key` if one is named; returns the path."""
-    numeric = [field.name for field in table.schema if field.name == key]
+    rows_of_group = max(KEY_GROUP_BYTES * len(table) // max(table.nbytes, 1), 1)
     _write(
         table,
         Path(path),
-        compression="lz4",
+        compression="none" if key else "lz4",  # sorted tables are hashes: compression finds nothing
         use_dictionary=False,
-        write_statistics=numeric or False,
-        row_group_size=KEY_ROW_GROUP,
+        write_statistics=[key] if key else False,
+        row_group_size=rows_of_group,
     )
     return str(path)
 
@@ -96,11 +97,16 @@ def write_output(spec: schemas.Table, table: pa.Table, path: str | Path) -> str:
     target = spec.arrow_schema()
     if table.column_names != target.names:
         raise ArtifactError(
-            f"wrong columns for table {spec.name}", where=str(path), got=table.column_names, expected=target.names
+            f"wrong columns for table {spec.name}",
+            where=str(path),
+            got=table.column_names,
+            expected=target.names,
         )
     for name, field in zip(target.names, target, strict=True):
         if not field.nullable and table.column(name).null_count:
-            raise ArtifactError(f"nulls in {spec.name}.{name}", where=str(path), got=table.column(name).null_count)
+            raise ArtifactError(
+                f"nulls in {spec.name}.{name}", where=str(path), got=table.column(name).null_count
+            )
     _write(
         table.cast(target).combine_chunks(),
         Path(path),
@@ -192,6 +198,9 @@ def write_empty(spec: schemas.Table, path: str | Path) -> str:
 def table_of(schema: pa.Schema, *columns: Any) -> pa.Table:
     """A table of an intermediate schema from arrays in its order."""
     return pa.Table.from_arrays(
-        [pa.array(c, f.type) if isinstance(c, np.ndarray) else c for c, f in zip(columns, schema, strict=True)],
+        [
+            pa.array(c, f.type) if isinstance(c, np.ndarray) else c
+            for c, f in zip(columns, schema, strict=True)
+        ],
         schema=schema,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,23 @@ from pipeline.engine import Engine, open_engine
 from pipeline.errors import ConfigError, InputChangedError
 from pipeline.manifest import read_manifest
 from pipeline.progress import Progress
+from pipeline.readers.rows import Piece
 from pipeline.recall import Recall
 from pipeline.run import scan_parameters
 from pipeline.stages.calibration import draw, find_partners, measured
-from pipeline.stages.inputs import InputFile, Inspected, Shard, ShardPiece, inspect, list_files, shards
+from pipeline.stages.inputs import InputFile, Shard, ShardPiece, inspect, list_files, shards
 from pipeline.stages.places import write_places
+from pipeline.stages.scan import ScanParameters
 from pipeline.stages.sets import read_sets
+
+
+@dataclass(frozen=True)
+class _Input:
+    file_id: int
+    file: InputFile
+    pieces: tuple[Piece, ...]
+    rows: int
+
 
 WHOLE_FILE = 1 << 62  # shard size that leaves every file in one piece
 
@@ -46,16 +58,22 @@ def calibrate(run: Path, size: int, seed: int, progress: Progress) -> str:
         work.mkdir()
         with open_engine(config.cluster, progress, work) as engine:
             inputs = _inputs(run, files, config, engine)
-            drawn, result, partnered = _measure(run, config, inputs, size, seed, engine, progress, work)
+            parameters = scan_parameters(config)
+            with progress.stage("sample") as counts:
+                wanted, drawn = draw(str(run), size, seed, parameters.permutations, str(work / "wanted"))
+                sets = _sample_sets(wanted, inputs, parameters, engine, work)
+                counts["texts"] = drawn
+            with progress.stage("compare") as counts:
+                partners = _partners(sets, inputs, config, engine, work)
+                result, partnered = measured(str(run), partners)
+                counts["with_partner"] = partnered
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return _report(run, manifest["metrics"], drawn, result, partnered, seed)
 
 
-def _inputs(
-    run: Path, files: tuple[InputFile, ...], config: Config, engine: Engine
-) -> list[tuple[int, InputFile, Inspected, int]]:
-    # The files the run read, checked to be the same: id, file, pieces, rows.
+def _inputs(run: Path, files: tuple[InputFile, ...], config: Config, engine: Engine) -> list[_Input]:
+    # The files the run read, checked to be the same.
     inspected = engine.map("inputs", inspect, [((file,),) for file in files], shard_bytes=config.shard_bytes)
     table = pl.read_parquet(run / "inputs.parquet")
     if table["uri"].to_list() != [file.uri for file in files]:
@@ -78,48 +96,35 @@ def _inputs(
                 expected=row["fingerprint"],
                 fix="audit again, then calibrate",
             )
-        found.append((i, file, item, row["rows"]))
+        found.append(_Input(i, file, item.pieces, row["rows"]))
     return found
 
 
-def _measure(
-    run: Path,
-    config: Config,
-    inputs: list[tuple[int, InputFile, Inspected, int]],
-    size: int,
-    seed: int,
-    engine: Engine,
-    progress: Progress,
-    work: Path,
-) -> tuple[int, Recall, int]:
-    parameters = scan_parameters(config)
-    with progress.stage("sample") as counts:
-        wanted, drawn = draw(str(run), size, seed, parameters.permutations, str(work / "wanted"))
-        # Sampled rows are numbered from the beginning of their file, so files are read whole.
-        whole = [(i, file, inspect([file], WHOLE_FILE)[0], rows) for i, file, _, rows in inputs]
-        one_each = [
-            Shard(number, (ShardPiece(i, file, item.pieces[0], None),))
-            for number, (i, file, item, _) in enumerate((w for w in whole if w[2].pieces))
-        ]
-        counted = [[rows] for _, _, item, rows in whole if item.pieces]
-        places = write_places(one_each, counted, str(work / "places"))
-        items = [(shard, str(work / "sets" / str(shard.number))) for shard in one_each]
-        sets = engine.map("sample", read_sets, items, places=places, wanted=[wanted], parameters=parameters)
-        counts["texts"] = drawn
-    with progress.stage("compare") as counts:
-        pieces = (ShardPiece(i, file, piece, None) for i, file, item, _ in inputs for piece in item.pieces)
-        items = [(shard, str(work / "partners" / str(shard.number))) for shard in shards(pieces, config.shard_bytes)]
-        partners = engine.map(
-            "compare",
-            find_partners,
-            items,
-            sets=[path for paths in sets for path in paths],
-            threshold=config.near.threshold,
-            parameters=parameters,
-        )
-        result, partnered = measured(str(run), partners)
-        counts["with_partner"] = partnered
-    return drawn, result, partnered
+def _sample_sets(
+    wanted: str, inputs: list[_Input], parameters: ScanParameters, engine: Engine, work: Path
+) -> list[str]:
+    # Sampled rows are numbered from the beginning of their file, so files are read whole.
+    whole = [(item, inspect([item.file], WHOLE_FILE)[0].pieces[0]) for item in inputs]
+    one_each = [
+        Shard(n, (ShardPiece(item.file_id, item.file, piece, None),)) for n, (item, piece) in enumerate(whole)
+    ]
+    places = write_places(one_each, [[item.rows] for item in inputs], str(work / "places"))
+    items = [(shard, str(work / "sets" / str(shard.number))) for shard in one_each]
+    sets = engine.map("sample", read_sets, items, places=places, wanted=[wanted], parameters=parameters)
+    return [path for paths in sets for path in paths]
+
+
+def _partners(sets: list[str], inputs: list[_Input], config: Config, engine: Engine, work: Path) -> list[str]:
+    pieces = (ShardPiece(item.file_id, item.file, piece, None) for item in inputs for piece in item.pieces)
+    cut = shards(pieces, config.shard_bytes)
+    return engine.map(
+        "compare",
+        find_partners,
+        [(shard, str(work / "partners" / str(shard.number))) for shard in cut],
+        sets=sets,
+        threshold=config.near.threshold,
+        parameters=scan_parameters(config),
+    )
 
 
 def _percent(value: float | None) -> str:

@@ -74,11 +74,15 @@ def main() -> None:
 @click.option("--text-column", help="Column or field that holds the text.  [default: text]")
 @click.option("--id-column", help="Your own identifier, carried through.")
 @click.option("--source-column", help="Where a document comes from.")
-@click.option("--source-path", metavar="REGEX", help="The same, from the file's path: the group in parentheses.")
+@click.option(
+    "--source-path", metavar="REGEX", help="The same, from the file's path: the group in parentheses."
+)
 @click.option("--licence-column", help="The document's licence.")
 @click.option("--threshold", type=float, help="Jaccard from which two texts are near.  [default: 0.7]")
 @click.option("--workers", type=int, help="Threads (or processes) on this machine.  [default: one a core]")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other key, such as near.floor=0.4.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other key, such as near.floor=0.4."
+)
 @click.option("--quiet", is_flag=True, help="No progress, only the summary.")
 def run(data: tuple[str, ...], config: Path | None, name: str | None, quiet: bool, **options: Any) -> None:
     """Audit DATA: files, folders or globs, here or at any fsspec location.

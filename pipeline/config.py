@@ -100,7 +100,9 @@ def bands_for_recall(recall: float, threshold: float, permutations: int) -> tupl
     """
     for rows in range(permutations, 0, -1):
         hit = threshold**rows
-        bands = 1 if hit >= recall else math.ceil(math.log1p(-recall) / math.log1p(-hit)) if hit > 1e-12 else 0
+        bands = (
+            1 if hit >= recall else math.ceil(math.log1p(-recall) / math.log1p(-hit)) if hit > 1e-12 else 0
+        )
         if bands and bands * rows <= permutations:
             return bands, rows
     raise ValueError(f"a recall that {permutations} permutations reach at threshold {threshold}")
@@ -233,7 +235,9 @@ def load(path: str | Path | None, overrides: Mapping[str, Any] | None = None) ->
         try:
             tree = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"cannot read the configuration {path}: {error}", fix="name another file") from None
+            raise ConfigError(
+                f"cannot read the configuration {path}: {error}", fix="name another file"
+            ) from None
         except (yaml.YAMLError, ValueError) as error:  # a date such as 2024-13-01 is a ValueError
             raise ConfigError(f"{path} is not YAML: {error}") from None
     if not isinstance(tree, dict):

@@ -68,8 +68,9 @@ class Engine:
         if not items:
             return []
         held = self._client.submit(_held, shared, pure=False)
+        batch = uuid.uuid4().hex
         futures = [
-            self._client.submit(_call, function, held, item, pure=False, retries=0, key=f"{stage}-{uuid.uuid4().hex}-{i}")
+            self._client.submit(_call, function, held, item, pure=False, key=f"{stage}-{batch}-{i}")
             for i, item in enumerate(items)
         ]
         try:
@@ -105,7 +106,10 @@ def open_engine(config: ClusterConfig, progress: Progress, workspace: Path) -> I
             client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:
             raise ClusterError(
-                "no Dask scheduler answers", where=str(config.address), got=error, fix="start it, or correct the address"
+                "no Dask scheduler answers",
+                where=str(config.address),
+                got=error,
+                fix="start it, or correct the address",
             ) from None
         with client:
             if config.local is None or config.local.processes:
@@ -182,7 +186,9 @@ def _of_class(config: ClusterConfig) -> Any:
     except AuditError:
         raise
     except Exception as error:  # any class may raise anything; say whose error it is
-        raise ClusterError(f"{config.class_name} did not start", got=repr(error), fix="check its arguments") from error
+        raise ClusterError(
+            f"{config.class_name} did not start", got=repr(error), fix="check its arguments"
+        ) from error
 
 
 def _sees(path: str) -> bool:
@@ -200,7 +206,9 @@ def _prepare_workers(client: Client, config: ClusterConfig, workspace: Path) -> 
     try:
         client.wait_for_workers(1, timeout=WORKERS_SECONDS if config.class_name else CONNECT_SECONDS)
     except TimeoutError:
-        raise ClusterError("the cluster has no workers", where=str(config.address), fix="start workers") from None
+        raise ClusterError(
+            "the cluster has no workers", where=str(config.address), fix="start workers"
+        ) from None
     names = list(client.scheduler_info(n_workers=-1)["workers"])
     try:
         seen = client.run(_sees, str(workspace))

@@ -46,7 +46,12 @@ def write_manifest(
             "passed_over": listing.passed_over,
             "metrics": {key: value for key, (value, _) in sorted(figures.items())},
             "stages": [
-                {"stage": log.stage, "counts": dict(log.counts), "seconds": log.seconds, "peak_bytes": log.peak_bytes}
+                {
+                    "stage": log.stage,
+                    "counts": dict(log.counts),
+                    "seconds": log.seconds,
+                    "peak_bytes": log.peak_bytes,
+                }
                 for log in logs
             ],
             "python": platform.python_version(),
@@ -68,7 +73,11 @@ def read_manifest(run: Path) -> dict[str, Any]:
             raise ValueError(f"run.json holds a {type(manifest).__name__}")
     except (OSError, ValueError) as error:
         raise ArtifactError(
-            "not a finished run", where=str(run), got=error, expected="a folder with a run.json", fix="name another run"
+            "not a finished run",
+            where=str(run),
+            got=error,
+            expected="a folder with a run.json",
+            fix="name another run",
         ) from None
     if manifest.get("format_version") != FORMAT_VERSION:
         raise ArtifactError(

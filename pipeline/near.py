@@ -56,7 +56,12 @@ class Near:
 
 
 def find_near(
-    scanned: Scanned, near: NearConfig, parameters: ScanParameters, engine: Engine, progress: Progress, work: Path
+    scanned: Scanned,
+    near: NearConfig,
+    parameters: ScanParameters,
+    engine: Engine,
+    progress: Progress,
+    work: Path,
 ) -> Near:
     """Propose, filter, compare exactly, cluster, and compare members with representatives."""
     stages = _NearStages(scanned, near, parameters, engine, progress, work)
@@ -67,7 +72,13 @@ def find_near(
     verified = stages.pairs(assigned, sets)
     clusters = stages.clusters(verified)
     similarities, linked = stages.links(clusters, sets)
-    return Near([v.pairs for v in verified] + linked, [v.best for v in verified], similarities, clusters, stages.figures)
+    return Near(
+        [v.pairs for v in verified] + linked,
+        [v.best for v in verified],
+        similarities,
+        clusters,
+        stages.figures,
+    )
 
 
 @dataclass
@@ -83,7 +94,9 @@ class _NearStages:
         self.figures: Figures = {}
 
     def path(self, stage: str, name: object) -> str:
-        return str(self.work / stage / f"{name:016x}" if isinstance(name, int) else self.work / stage / str(name))
+        return str(
+            self.work / stage / f"{name:016x}" if isinstance(name, int) else self.work / stage / str(name)
+        )
 
     def candidates(self) -> list[str]:
         with self.progress.stage("candidates") as counts:
@@ -115,7 +128,10 @@ class _NearStages:
             forests = [part.forest for part in kept]
             while len(forests) > FORESTS_A_MERGE:
                 starts = range(0, len(forests), FORESTS_A_MERGE)
-                merges = [(forests[i : i + FORESTS_A_MERGE], self.path(f"forests-{len(forests)}", i)) for i in starts]
+                merges = [
+                    (forests[i : i + FORESTS_A_MERGE], self.path(f"forests-{len(forests)}", i))
+                    for i in starts
+                ]
                 forests = self.engine.map("components", merge_forests, merges)
             made = self.engine.map("components", plan, [(forests, texts, keys, self.path("plan", 0))])[0]
             items = [
@@ -123,7 +139,11 @@ class _NearStages:
                 for i, (result, part, span) in enumerate(zip(texts, kept, keys, strict=True))
             ]
             assigned = self.engine.map(
-                "components", assign, items, segments=self.scanned.segments, permutations=self.near.permutations
+                "components",
+                assign,
+                items,
+                segments=self.scanned.segments,
+                permutations=self.near.permutations,
             )
             counts["texts"] = sum(part.texts for part in assigned)
         return assigned
@@ -135,7 +155,12 @@ class _NearStages:
             if not any(part.texts for part in assigned):
                 items = []
             written = self.engine.map(
-                "sets", read_sets, items, places=self.scanned.places, wanted=wanted, parameters=self.parameters
+                "sets",
+                read_sets,
+                items,
+                places=self.scanned.places,
+                wanted=wanted,
+                parameters=self.parameters,
             )
             counts["texts"] = sum(part.texts for part in assigned)
         self.figures["texts_read_again"] = counts["texts"], "texts"

@@ -80,7 +80,9 @@ def estimate(parts: Iterable[Findable]) -> Recall:
     most = scale * _chi_square_quantile(_Z, 2 * events + 2) / 2
     least = scale * _chi_square_quantile(-_Z, 2 * events) / 2 if events > 0 else 0.0
     return Recall(
-        sums.found / (sums.found + sums.missed), sums.found / (sums.found + most), sums.found / (sums.found + least)
+        sums.found / (sums.found + sums.missed),
+        sums.found / (sums.found + most),
+        sums.found / (sums.found + least),
     )
 
 
@@ -90,5 +92,7 @@ def wilson(hits: int, trials: int) -> Recall:
         return Recall(None, None, None)
     share, square = hits / trials, _Z * _Z
     middle = (share + square / (2 * trials)) / (1 + square / trials)
-    half = _Z / (1 + square / trials) * math.sqrt(share * (1 - share) / trials + square / (4 * trials * trials))
+    half = (
+        _Z / (1 + square / trials) * math.sqrt(share * (1 - share) / trials + square / (4 * trials * trials))
+    )
     return Recall(share, max(middle - half, 0.0), min(middle + half, 1.0))

@@ -7,6 +7,7 @@ import shutil
 import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,12 +24,30 @@ from pipeline.readers.rows import Columns
 from pipeline.recall import estimate
 from pipeline.stages import summary
 from pipeline.stages.clusters import write_clusters
-from pipeline.stages.documents import Attached, DocumentsResult, Slice, attach, first_doc, slices, write_documents
-from pipeline.stages.inputs import Inspected, InputFile, Listing, Shard, ShardPiece, inspect, list_files, shards, source_of
+from pipeline.stages.documents import (
+    Attached,
+    DocumentsResult,
+    Slice,
+    attach,
+    first_doc,
+    slices,
+    write_documents,
+)
+from pipeline.stages.inputs import (
+    InputFile,
+    Inspected,
+    Listing,
+    Shard,
+    ShardPiece,
+    inspect,
+    list_files,
+    shards,
+    source_of,
+)
 from pipeline.stages.pairs import write_pairs
 from pipeline.stages.places import write_places
 from pipeline.stages.scan import ScanParameters, ScanResult, Segment, scan
-from pipeline.stages.texts import TextsResult, group_texts
+from pipeline.stages.texts import group_texts
 
 FILES_A_TASK = 256  # files an inspecting task looks into
 TEXTS_A_RANGE, MOST_TEXTS_A_RANGE = 1 << 14, 1 << 20  # about 200 bytes each, held a few times over
@@ -76,7 +95,9 @@ def run_audit(config: Config, name: str | None, progress: Progress) -> Path:
         write_manifest(config, run.name, started, listing, figures, progress.logs, work / "run")
         (work / "run").rename(run)
     except OSError as error:
-        raise AuditError("cannot write the run", where=str(out), got=error, fix="free space, or another --out") from error
+        raise AuditError(
+            "cannot write the run", where=str(out), got=error, fix="free space, or another --out"
+        ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return run
@@ -107,7 +128,9 @@ class _Audit:
     def run(self, listing: Listing) -> Figures:
         files = self.inputs(listing)
         scans, files = self.scan(files)
-        places = write_places(scans.shards, [r.piece_rows for r in scans.results], str(self.work / "places.parquet"))
+        places = write_places(
+            scans.shards, [r.piece_rows for r in scans.results], str(self.work / "places.parquet")
+        )
         figures = self.rejects(scans, files, places)
         scanned = self.texts(scans, places)
         figures["text_id_collisions"] = sum(result.collisions for result in scanned.texts), "texts"
@@ -124,10 +147,16 @@ class _Audit:
             chunks = [(files[i : i + FILES_A_TASK],) for i in range(0, len(files), FILES_A_TASK)]
             found = self.engine.map("inputs", inspect, chunks, shard_bytes=self.config.shard_bytes)
             inspected = tuple(item for chunk in found for item in chunk)
-            bad = tuple((i, files[i], item.problem) for i, item in enumerate(inspected) if item.problem is not None)
+            bad = tuple(
+                (i, files[i], item.problem) for i, item in enumerate(inspected) if item.problem is not None
+            )
             if bad and self.config.on_bad_file == "error":
                 raise bad[0][2]
-            counts |= {"files": len(files), "bytes": sum(file.size_bytes for file in files), "rejected": len(bad)}
+            counts |= {
+                "files": len(files),
+                "bytes": sum(file.size_bytes for file in files),
+                "rejected": len(bad),
+            }
         return _Files(listing, inspected, bad)
 
     def _shards(self, files: _Files) -> tuple[Shard, ...]:
@@ -137,7 +166,9 @@ class _Audit:
             shards(
                 (
                     ShardPiece(i, file, piece, source_of(file.uri, expression))
-                    for i, (file, inspected) in enumerate(zip(files.listing.files, files.inspected, strict=True))
+                    for i, (file, inspected) in enumerate(
+                        zip(files.listing.files, files.inspected, strict=True)
+                    )
                     if i not in left_out
                     for piece in inspected.pieces
                 ),
@@ -157,12 +188,13 @@ class _Audit:
                     folder=str(self.work / f"scan-{len(files.bad)}"),
                     reject_bad_files=self.config.on_bad_file == "reject",
                 )
-                # A file that turned out bad half-way must not count by half: again without it.
-                bad = {
-                    shard.pieces[at].file_id: (shard.pieces[at].file_id, shard.pieces[at].file, error)
-                    for shard, result in zip(cut, results, strict=True)
-                    for at, error in result.problems
-                }
+                # A file that turned out bad half-way must not count by half: again without it. Of
+                # several things wrong with it the first is told, wherever shards begin.
+                bad: dict[int, tuple[int, InputFile, InputError]] = {}
+                for shard, result in zip(cut, results, strict=True):
+                    for at, error in result.problems:
+                        item = shard.pieces[at]
+                        bad.setdefault(item.file_id, (item.file_id, item.file, error))
                 if not bad:
                     break
                 files = replace(files, bad=(*files.bad, *bad.values()))
@@ -184,7 +216,9 @@ class _Audit:
                 expected=f"at most {self.config.max_rejected_fraction:.1%} (max_rejected_fraction)",
                 fix="check text_column and format, or raise max_rejected_fraction",
             )
-        written = summary.write_rejects(scans.shards, scans.results, places, files.bad, str(self.output / "rejects"))
+        written = summary.write_rejects(
+            scans.shards, scans.results, places, files.bad, str(self.output / "rejects")
+        )
         self._write_inputs(scans, files)
         return {
             "input_files": (len(files.listing.files), "files"),
@@ -286,11 +320,12 @@ class _Audit:
         # A part of pairs goes with a part of documents: the one that holds its doc_a.
         folder, threshold = self.output / "pairs", self.config.near.threshold
         with self.progress.stage("pairs") as counts:
-            edges = [0, *(first_doc(scanned.segments, part, scanned.places) for part in parts[1:]), END_OF_KEYS]
-            items = [
-                (span, str(folder / f"part-{i:05d}.parquet"))
-                for i, span in enumerate(zip(edges[:-1], edges[1:], strict=True))
+            edges = [
+                0,
+                *(first_doc(scanned.segments, part, scanned.places) for part in parts[1:]),
+                END_OF_KEYS,
             ]
+            items = [(span, str(folder / f"part-{i:05d}.parquet")) for i, span in enumerate(pairwise(edges))]
             done = self.engine.map("pairs", write_pairs, items, pairs=near.pairs, threshold=threshold)
             counts["rows"] = sum(n for n, _ in done)
             if not counts["rows"]:

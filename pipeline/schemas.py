@@ -62,7 +62,9 @@ INPUTS = Table(
         Column("format", "string", "", "how it was read: parquet, jsonl, csv, tsv, arrow or text"),
         Column("size_bytes", "int64", "bytes", "size as stored"),
         Column("fingerprint", "string", "", "XXH3-128 of size, first and last 64 KiB; stable if moved"),
-        Column("rows", "int64", "rows", "input rows, rejected ones included; null if the file was rejected", True),
+        Column(
+            "rows", "int64", "rows", "input rows, rejected ones included; null if the file was rejected", True
+        ),
     ),
 )
 
@@ -148,7 +150,9 @@ HISTOGRAM = Table(
     "a grain and a repeat bin",
     ("grain", "copies_min"),
     (
-        Column("grain", "string", "", "raw: same bytes; exact: same normalised text; near: same near cluster"),
+        Column(
+            "grain", "string", "", "raw: same bytes; exact: same normalised text; near: same near cluster"
+        ),
         Column("bin", "string", "", "how often the text occurs: 1, 2-5, 6-20, 21-100, 101-1000, >1000"),
         Column("copies_min", "int64", "documents", "lower end of the bin"),
         Column("documents", "int64", "documents", "documents whose text occurs that often"),

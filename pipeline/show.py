@@ -31,7 +31,9 @@ def newest_run(out: Path) -> Path:
     """
     runs = [path.parent for path in out.glob("*/run.json")]
     if not runs:
-        raise ArtifactError("no run here", where=str(out), expected="a folder of runs", fix="name a run, or audit first")
+        raise ArtifactError(
+            "no run here", where=str(out), expected="a folder of runs", fix="name a run, or audit first"
+        )
     return max(runs, key=lambda run: (json.loads((run / "run.json").read_text())["started"], run.name))
 
 
@@ -80,8 +82,8 @@ def summary(run: Path, clusters: int) -> str:
 
 def _corpus(manifest: dict[str, Any], metrics: dict[str, Any]) -> str:
     words = (
-        f"{_number(metrics['documents'])} documents, {_size(metrics['bytes'])}, {_number(metrics['tokens'])} tokens"
-        f" in {_number(manifest['files'])} files; of them {_number(metrics['short_documents'])} short,"
+        f"{_number(metrics['documents'])} documents, {_size(metrics['bytes'])},"
+        f" {_number(metrics['tokens'])} tokens in {_number(manifest['files'])} files; of them {_number(metrics['short_documents'])} short,"
         f" {_number(metrics['empty_documents'])} empty\n"
         f"Rejected: {_number(metrics['rejected_rows'])} of {_number(metrics['input_rows'])} rows"
     )
@@ -92,14 +94,20 @@ def _corpus(manifest: dict[str, Any], metrics: dict[str, Any]) -> str:
 
 
 def _grains(metrics: dict[str, Any], threshold: float) -> Table:
-    table = _table("repeated", "groups", "documents in them", "surplus", "surplus share", "tokens repeated", "largest")
+    table = _table(
+        "repeated", "groups", "documents in them", "surplus", "surplus share", "tokens repeated", "largest"
+    )
     for grain, label in GRAINS.items():
-        if grain == "near":
-            label = f"near (Jaccard {threshold:g}+)"
         table.add_row(
-            label,
-            *(_number(metrics[f"{grain}_{name}"]) for name in ("groups", "grouped_documents", "surplus_documents")),
-            *(_percent(metrics[f"{grain}_{name}"]) for name in ("surplus_fraction", "repeated_tokens_fraction")),
+            f"near (Jaccard {threshold:g}+)" if grain == "near" else label,
+            *(
+                _number(metrics[f"{grain}_{name}"])
+                for name in ("groups", "grouped_documents", "surplus_documents")
+            ),
+            *(
+                _percent(metrics[f"{grain}_{name}"])
+                for name in ("surplus_fraction", "repeated_tokens_fraction")
+            ),
             _number(metrics[f"{grain}_largest_group"]),
         )
     return table
@@ -111,18 +119,21 @@ def _certainty(metrics: dict[str, Any]) -> str:
     else:
         recall = (
             f"Recall of the near grain: {_percent(metrics['recall'])} estimated, 95 % interval"
-            f" {_percent(metrics['recall_low'])} to {_percent(metrics['recall_high'])} (dupaudit calibrate measures it)."
+            f" {_percent(metrics['recall_low'])} to {_percent(metrics['recall_high'])}"
+            f" (dupaudit calibrate measures it)."
         )
     return (
-        f"{recall}\nEvery reported pair was compared exactly: {_number(metrics['candidate_pairs'])} candidates,"
-        f" {_number(metrics['pairs_dropped_by_sketch'])} dropped by their sketches,"
+        f"{recall}\nEvery reported pair was compared exactly:"
+        f" {_number(metrics['candidate_pairs'])} candidates, {_number(metrics['pairs_dropped_by_sketch'])} dropped by their sketches,"
         f" {_number(metrics['pairs_compared'])} compared, {_number(metrics['pairs_at_threshold'])} near.\n"
     )
 
 
 def _histogram(run: Path) -> Table:
     rows = pl.read_parquet(run / "summary" / "histogram.parquet")
-    table = _table("occurs", *(f"{label}: documents" for label in GRAINS.values()), "near: surplus", "near: tokens")
+    table = _table(
+        "occurs", *(f"{label}: documents" for label in GRAINS.values()), "near: surplus", "near: tokens"
+    )
     for name in rows["bin"].unique(maintain_order=True):
         of_bin = {row["grain"]: row for row in rows.filter(pl.col("bin") == name).iter_rows(named=True)}
         near = of_bin["near"]
@@ -133,7 +144,10 @@ def _histogram(run: Path) -> Table:
 
 def _print_sources(console: Console, run: Path) -> None:
     rows = pl.read_parquet(run / "summary" / "sources.parquet")
-    tokens = pl.sum("tokens"), (pl.col("near_repeated_tokens_fraction") * pl.col("tokens")).sum().alias("repeated")
+    tokens = (
+        pl.sum("tokens"),
+        (pl.col("near_repeated_tokens_fraction") * pl.col("tokens")).sum().alias("repeated"),
+    )
     by_source = (
         rows.filter(pl.col("source").is_not_null())
         .group_by("source")
@@ -142,7 +156,9 @@ def _print_sources(console: Console, run: Path) -> None:
     )
     if by_source.is_empty():
         return
-    table = _table("source (most repeated tokens first)", "documents", "near repeated", "tokens", "repeated share")
+    table = _table(
+        "source (most repeated tokens first)", "documents", "near repeated", "tokens", "repeated share"
+    )
     for row in by_source.head(SOURCES_SHOWN).iter_rows(named=True):
         share = row["repeated"] / row["tokens"] if row["tokens"] else None
         numbers = (_number(row[name]) for name in ("documents", "near_repeated_documents", "tokens"))

@@ -123,7 +123,7 @@ def test_range_of_a_file_is_what_a_filter_keeps(
     table = _keyed(sorted(keys))
     path = tmp_path_factory.mktemp("range") / "a.parquet"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(artifacts, "KEY_ROW_GROUP", row_group)
+        patch.setattr(artifacts, "KEY_GROUP_BYTES", row_group)
         write_work(table, path, "key")
     assert pq.ParquetFile(path).num_row_groups == max(1, -(-len(keys) // row_group))
     kept = pa.array([low <= key < high for key in sorted(keys)], pa.bool_())
@@ -131,7 +131,7 @@ def test_range_of_a_file_is_what_a_filter_keeps(
 
 
 def test_range_reads_only_the_row_groups_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(artifacts, "KEY_ROW_GROUP", 10)
+    monkeypatch.setattr(artifacts, "KEY_GROUP_BYTES", 80)
     path = write_work(_keyed(range(100)), tmp_path / "a.parquet", "key")
     asked: list[list[int]] = []
     whole = pq.ParquetFile.read_row_groups

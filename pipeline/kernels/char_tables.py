@@ -62,9 +62,9 @@ def _composing() -> set[int]:
     for span in _ASSIGNED:
         for point in span:
             parts = unicodedata.decomposition(chr(point)).split()
-            if len(parts) == 2 and not parts[0].startswith("<"):
-                if unicodedata.is_normalized("NFC", chr(point)):
-                    found.add(int(parts[1], 16))
+            canonical_pair = len(parts) == 2 and not parts[0].startswith("<")
+            if canonical_pair and unicodedata.is_normalized("NFC", chr(point)):
+                found.add(int(parts[1], 16))
     return found
 
 

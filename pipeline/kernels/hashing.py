@@ -57,7 +57,9 @@ def _rotate64(x: np.uint64, bits: int) -> np.uint64:
 @kernel
 def _swap32(x: np.uint32) -> np.uint32:
     x = np.uint32(x)
-    low = np.uint32((x & np.uint32(0xFF)) << np.uint32(24)) | np.uint32((x & np.uint32(0xFF00)) << np.uint32(8))
+    low = np.uint32((x & np.uint32(0xFF)) << np.uint32(24)) | np.uint32(
+        (x & np.uint32(0xFF00)) << np.uint32(8)
+    )
     high = np.uint32((x >> np.uint32(8)) & np.uint32(0xFF00)) | np.uint32(x >> np.uint32(24))
     return np.uint32(low | high)
 
@@ -153,10 +155,14 @@ def xxh64(buffer: NDArray[np.uint8], start: int, stop: int) -> np.uint64:
         h = _P64_5
     h = np.uint64(h + np.uint64(length))
     while at + 8 <= stop:
-        h = np.uint64(_rotate64(np.uint64(h ^ _round64(np.uint64(0), load64(buffer, at))), 27) * _P64_1 + _P64_4)
+        h = np.uint64(
+            _rotate64(np.uint64(h ^ _round64(np.uint64(0), load64(buffer, at))), 27) * _P64_1 + _P64_4
+        )
         at += 8
     if at + 4 <= stop:
-        h = np.uint64(_rotate64(np.uint64(h ^ (np.uint64(load32(buffer, at)) * _P64_1)), 23) * _P64_2 + _P64_3)
+        h = np.uint64(
+            _rotate64(np.uint64(h ^ (np.uint64(load32(buffer, at)) * _P64_1)), 23) * _P64_2 + _P64_3
+        )
         at += 4
     while at < stop:
         h = np.uint64(_rotate64(np.uint64(h ^ (np.uint64(buffer[at]) * _P64_5)), 11) * _P64_1)
@@ -217,7 +223,9 @@ def _xxh3_tiny(buffer: NDArray[np.uint8], start: int, length: int) -> tuple[np.u
             | np.uint32(np.uint32(buffer[start + (length >> 1)]) << np.uint32(24))
         )
         low = np.uint64(load32(_SECRET, 0) ^ load32(_SECRET, 4)) ^ np.uint64(combined)
-        high = np.uint64(load32(_SECRET, 8) ^ load32(_SECRET, 12)) ^ np.uint64(_rotate32(_swap32(combined), 13))
+        high = np.uint64(load32(_SECRET, 8) ^ load32(_SECRET, 12)) ^ np.uint64(
+            _rotate32(_swap32(combined), 13)
+        )
         return mix64(np.uint64(low)), mix64(np.uint64(high))
     empty_low = np.uint64(load64(_SECRET, 64) ^ load64(_SECRET, 72))
     return mix64(empty_low), mix64(np.uint64(load64(_SECRET, 80) ^ load64(_SECRET, 88)))

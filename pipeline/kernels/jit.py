@@ -20,7 +20,7 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba.core import cgutils, types
+from numba.core import cgutils, config, types
 from numba.extending import intrinsic, overload
 
 
@@ -28,11 +28,12 @@ def _cache_folder() -> str:
     sources = sorted(Path(__file__).parent.glob("*.py"))
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
     beside = Path(__file__).parent / "__pycache__"
-    home = numba.config.CACHE_DIR or (beside if os.access(beside.parent, os.W_OK) else Path.home() / ".cache")
+    beside_or_home = beside if os.access(beside.parent, os.W_OK) else Path.home() / ".cache"
+    home = config.CACHE_DIR or beside_or_home  # type: ignore[attr-defined]
     return str(Path(home) / f"dupaudit-{digest}")
 
 
-numba.config.CACHE_DIR = _cache_folder()
+config.CACHE_DIR = _cache_folder()  # type: ignore[attr-defined]
 
 
 def kernel(function: Callable[..., Any]) -> Any:

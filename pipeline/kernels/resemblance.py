@@ -7,13 +7,32 @@ from numpy.typing import NDArray
 
 from pipeline.kernels.jit import kernel
 
+_LOW_BITS = np.uint64(0x7F7F7F7F7F7F7F7F)
+_HIGH_BIT = np.uint64(0x8080808080808080)
+_EACH_BYTE = np.uint64(0x0101010101010101)
+
+
+def words(sketches: NDArray[np.uint8]) -> tuple[NDArray[np.uint64], int]:
+    """Sketches (uint8[n, p]) eight bytes to a word, and how many bytes of padding all agree in."""
+    n, permutations = sketches.shape
+    padding = -permutations % 8
+    padded = np.zeros((n, permutations + padding), np.uint8)
+    padded[:, :permutations] = sketches
+    return padded.view(np.uint64), padding
+
 
 @kernel
-def agreeing(one: NDArray[np.uint8], two: NDArray[np.uint8]) -> int:
-    """In how many places two sketches (uint8[p]) agree."""
-    count = 0
-    for k in range(len(one)):
-        count += np.int64(one[k] == two[k])
+def agreeing(sketches: NDArray[np.uint64], one: int, two: int) -> int:
+    """In how many bytes two rows of uint64[n, w] agree.
+
+    A byte of the exclusive or is zero where they do; the sum below sets each such byte's high
+    bit and no other, and the product adds the bits up. Three times as fast as byte by byte.
+    """
+    count = np.int64(0)
+    for k in range(sketches.shape[1]):
+        differing = sketches[one, k] ^ sketches[two, k]
+        zero = ~(((differing & _LOW_BITS) + _LOW_BITS) | differing) & _HIGH_BIT
+        count += np.int64(np.uint64((zero >> np.uint64(7)) * _EACH_BYTE) >> np.uint64(56))
     return count
 
 
@@ -34,14 +53,16 @@ def _largest(labels: NDArray[np.int64], first: int, stop: int, tally: NDArray[np
 
 @kernel
 def look_again(
-    sketches: NDArray[np.uint8],
+    sketches: NDArray[np.uint64],
     starts: NDArray[np.int64],
     labels: NDArray[np.int64],
     least: int,
     tries: int,
-    tries_in_cluster: int,
+    scouts: int,
+    tries_of_scout: int,
     budget: int,
     tally: NDArray[np.int64],
+    sent: NDArray[np.int64],
     agreement: NDArray[np.int64],
     left: NDArray[np.int64],
     right: NDArray[np.int64],
@@ -49,38 +70,43 @@ def look_again(
     """Propose, for texts outside their component's largest cluster, the best others by sketch.
 
     Args:
-        sketches: uint8[n, p], the texts in order of their components.
+        sketches: uint64[n, w], see `words`, the texts in order of their components.
         starts: int64[components + 1], where components begin.
-        labels: int64[n], each text's cluster so far, a number below n.
-        least: places two sketches must agree in. tries: the most partners proposed for a text that is
-            alone so far; tries_in_cluster: for one that is in a cluster.
+        labels: int64[n], each text's cluster so far: the number of its first text.
+        least: bytes two sketches must agree in, padding included.
+        tries: the most partners proposed for a text that is alone so far.
+        scouts: how many texts look again for a cluster; tries_of_scout: partners for each.
         budget: sketches compared in a component at the most, spent in the order of the texts.
-        tally, agreement: int64[n], scratch.
+        tally, sent, agreement: int64[n], scratch.
         left, right: int64[n * tries], out, the proposed pairs (numbers of texts).
 
     Returns:
         (pairs, texts left out because the budget was spent).
 
-    Cost: texts outside the largest cluster times texts of the component, up to the budget.
+    Cost: texts alone and scouts, times texts of the component, up to the budget.
     """
     pairs, left_out = 0, 0
-    levels = np.zeros(sketches.shape[1] + 1, np.int64)
+    levels = np.zeros(8 * sketches.shape[1] + 1, np.int64)
     for c in range(len(starts) - 1):
         first, stop = starts[c], starts[c + 1]
         main, spent = _largest(labels, first, stop, tally), 0
+        sent[first:stop] = 0
         for x in range(first, stop):
-            if labels[x] == main:
+            cluster = labels[x]
+            alone = tally[cluster] == 1
+            if cluster == main or sent[cluster] >= scouts:
                 continue
+            sent[cluster] += 1
             if spent + stop - first > budget:
                 left_out += 1
                 continue
             spent += stop - first
             levels[:] = 0
             for y in range(first, stop):
-                agreement[y] = agreeing(sketches[x], sketches[y]) if labels[y] != labels[x] else -1
+                agreement[y] = agreeing(sketches, x, y) if labels[y] != labels[x] else -1
                 if agreement[y] >= least:
                     levels[agreement[y]] += 1
-            cut, room = len(levels), tries if tally[labels[x]] == 1 else tries_in_cluster
+            cut, room = len(levels), tries if alone else tries_of_scout
             while cut > least and levels[cut - 1] <= room:
                 cut -= 1
                 room -= levels[cut]

@@ -17,7 +17,9 @@ def _root(parent: NDArray[np.int64], node: int) -> int:
 
 
 @kernel
-def unite(left: NDArray[np.int64], right: NDArray[np.int64], parent: NDArray[np.int64], joins: NDArray[np.bool_]) -> None:
+def unite(
+    left: NDArray[np.int64], right: NDArray[np.int64], parent: NDArray[np.int64], joins: NDArray[np.bool_]
+) -> None:
     """Label every node with the smallest node of its component.
 
     Args:

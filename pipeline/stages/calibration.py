@@ -39,7 +39,9 @@ def draw(run: str, size: int, seed: int, permutations: int, path: str) -> tuple[
     """
     chosen: pl.DataFrame | None = None
     for part in sorted(Path(run).glob("documents/part-*.parquet")):
-        texts = pl.read_parquet(part, columns=["text_id", "doc_id", "n_tokens"]).filter(pl.col("n_tokens") > 0)
+        texts = pl.read_parquet(part, columns=["text_id", "doc_id", "n_tokens"]).filter(
+            pl.col("n_tokens") > 0
+        )
         texts = texts.with_columns(pl.Series("order", _scrambled(texts["text_id"], seed)))
         both = texts if chosen is None else pl.concat([chosen, texts])
         # Copies of a text have one place in the order; its first document stands for it.
@@ -57,7 +59,9 @@ def draw(run: str, size: int, seed: int, permutations: int, path: str) -> tuple[
 
 def _index(sets: Sequence[str]) -> tuple[NDArray[np.uint64], Postings]:
     tables = [read_work(path, ["text_id", "shingles"]) for path in sets]
-    values, offsets = uint64_values(pa.chunked_array([c for t in tables for c in t["shingles"].chunks], pa.large_binary()))
+    values, offsets = uint64_values(
+        pa.chunked_array([c for t in tables for c in t["shingles"].chunks], pa.large_binary())
+    )
     text_ids = [uint64(table, "text_id") for table in tables]
     return np.concatenate([np.zeros(0, np.uint64), *text_ids]), postings(values, np.diff(offsets))
 
@@ -86,7 +90,11 @@ def find_partners(
 
 
 def _near(
-    values: NDArray[np.uint64], sizes: NDArray[np.int64], index: Postings, threshold: float, counts: NDArray[np.int64]
+    values: NDArray[np.uint64],
+    sizes: NDArray[np.int64],
+    index: Postings,
+    threshold: float,
+    counts: NDArray[np.int64],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     room = 1 << 12
     while True:

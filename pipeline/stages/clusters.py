@@ -10,7 +10,16 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import KeyRange, frame, read_ranges, read_work, table_of, uint64, write_output, write_work
+from pipeline.artifacts import (
+    KeyRange,
+    frame,
+    read_ranges,
+    read_work,
+    table_of,
+    uint64,
+    write_output,
+    write_work,
+)
 from pipeline.schemas import CLUSTERS
 from pipeline.stages.components import block_pairs, components, write_block_edges
 from pipeline.stages.pairs import MEMBER_EDGES, NODES, Verified
@@ -77,9 +86,7 @@ def find_clusters(verified: Sequence[Verified], path: str) -> Clusters:
     tokens = _sums(member_of, copies * n_tokens, len(ids))
     texts = np.bincount(member_of, minlength=len(ids)).astype(np.int64)
     head = first[member_of]
-    members = table_of(
-        MEMBERS, text_id, doc_id, cluster_id, documents[member_of], doc_id[head], copies
-    )
+    members = table_of(MEMBERS, text_id, doc_id, cluster_id, documents[member_of], doc_id[head], copies)
     totals = table_of(TOTALS, ids, documents, texts, tokens, doc_id[first])
     rest = np.flatnonzero(head != np.arange(len(head)))
     pairs = block_pairs(block[head[rest]], block[rest])
@@ -154,6 +161,8 @@ def _similarity(similar: pl.DataFrame, threshold: float) -> pl.DataFrame:
         "cluster_id": ids[starts],
         "min_jaccard": jaccard[starts],
         "sum_jaccard": np.add.reduceat(jaccard, starts) if len(starts) else jaccard,
-        "chained": (np.add.reduceat((jaccard < threshold).astype(np.int64), starts) if len(starts) else starts),
+        "chained": (
+            np.add.reduceat((jaccard < threshold).astype(np.int64), starts) if len(starts) else starts
+        ),
     }
     return pl.DataFrame(columns)

@@ -17,7 +17,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import END_OF_KEYS, KeyRange, read_range, read_ranges, read_work, table_of, uint64, write_work
+from pipeline.artifacts import (
+    END_OF_KEYS,
+    KeyRange,
+    read_range,
+    read_ranges,
+    read_work,
+    table_of,
+    uint64,
+    write_work,
+)
 from pipeline.kernels.buffers import binary_rows
 from pipeline.kernels.union_find import unite
 from pipeline.stages.scan import Segment, sketches_of
@@ -33,7 +42,9 @@ BLOCK_EDGES = pa.schema([("blocks", pa.uint64()), ("left", pa.uint64()), ("right
 def wanted_schema(permutations: int) -> pa.Schema:
     """Texts to read again, sorted by doc_id: what else the pair stages need to know of each."""
     numbers = [(name, pa.uint64()) for name in ("doc_id", "text_id", "block", "root")]
-    return pa.schema([*numbers, ("copies", pa.int64()), ("n_tokens", pa.int64()), ("sketch", pa.binary(permutations))])
+    return pa.schema(
+        [*numbers, ("copies", pa.int64()), ("n_tokens", pa.int64()), ("sketch", pa.binary(permutations))]
+    )
 
 
 @dataclass(frozen=True)

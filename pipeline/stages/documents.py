@@ -9,7 +9,16 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from pipeline.artifacts import KeyRange, frame, open_parquet, read_range, read_ranges, read_work, write_output, write_work
+from pipeline.artifacts import (
+    KeyRange,
+    frame,
+    open_parquet,
+    read_range,
+    read_ranges,
+    read_work,
+    write_output,
+    write_work,
+)
 from pipeline.recall import Findable, findable
 from pipeline.schemas import DOCUMENTS
 from pipeline.stages.clusters import LABELS, MEMBERS, SIMILARITIES, TOTALS
@@ -31,7 +40,11 @@ FOUND = pa.schema(
 )
 GRAINS = {"raw": "raw_copies", "exact": "copies", "near": "near_copies"}
 BY_COPIES = pa.schema(
-    [("copies", pa.int64()), *((n, pa.int64()) for n in ("documents", "tokens", "bytes")), ("grain", pa.large_string())]
+    [
+        ("copies", pa.int64()),
+        *((n, pa.int64()) for n in ("documents", "tokens", "bytes")),
+        ("grain", pa.large_string()),
+    ]
 )
 BY_SOURCE = pa.schema(
     [
@@ -114,7 +127,9 @@ def attach(
     repeated = frame(read_range(copies, "text_id", keys, COPIES.names)).with_columns(
         pl.col("doc_id").min().over("text_id", "is_node").alias("first")
     )
-    near = member.select("text_id", "cluster_id", "cluster_documents", "representative", "jaccard", is_node=True)
+    near = member.select(
+        "text_id", "cluster_id", "cluster_documents", "representative", "jaccard", is_node=True
+    )
     joined = repeated.join(near, ["text_id", "is_node"], "left").with_columns(
         pl.coalesce("cluster_id", pl.when("is_node").then("text_id")).alias("cluster_id")
     )
@@ -130,7 +145,9 @@ def attach(
     bands, rows = banding
     return Attached(
         _write_found(joined, member, path),
-        write_work(exact.select(TOTALS.names).to_arrow().cast(TOTALS), f"{path}-totals.parquet", "cluster_id"),
+        write_work(
+            exact.select(TOTALS.names).to_arrow().cast(TOTALS), f"{path}-totals.parquet", "cluster_id"
+        ),
         _write_similarities(member, path),
         len(exact),
         findable(highest.sort("text_id")["jaccard"].to_numpy(), bands, rows),
@@ -157,7 +174,9 @@ def _write_found(joined: pl.DataFrame, member: pl.DataFrame, path: str) -> str:
         "representative",
         "jaccard",
     )
-    found = pl.concat([of_repeated, of_single]).rename({"jaccard": "jaccard_to_representative"}).sort("doc_id")
+    found = (
+        pl.concat([of_repeated, of_single]).rename({"jaccard": "jaccard_to_representative"}).sort("doc_id")
+    )
     return write_work(found.to_arrow().cast(FOUND), f"{path}-found.parquet", "doc_id")
 
 
@@ -186,7 +205,9 @@ def first_doc(segments: Sequence[Segment], part: Sequence[Slice], places: str) -
     segment = segments[part[0].item]
     with open_parquet(f"{segment.path}/documents.parquet") as file:
         table = file.read(["piece", "row"], use_threads=False).slice(part[0].first, 1)
-    doc_id = Places(places).doc_ids(segment.shard, table.column("piece").to_numpy(), table.column("row").to_numpy())
+    doc_id = Places(places).doc_ids(
+        segment.shard, table.column("piece").to_numpy(), table.column("row").to_numpy()
+    )
     return int(doc_id[0])
 
 
@@ -212,16 +233,13 @@ def write_documents(
     span = int(scanned["doc_id"][0]), int(scanned["doc_id"][-1]) + 1
     uris = pl.Series("uri", read_work(inputs, ["uri"]).column("uri").to_pylist(), pl.String)
     joined = scanned.join(frame(read_ranges(found, "doc_id", span, FOUND)), "doc_id", "left").sort("doc_id")
-    documents = (
-        joined.with_columns(
-            uris.gather(joined["doc_id"] // 2**32),
-            pl.Series("status", STATUS).gather(joined["status"]),
-            pl.col("raw_copies", "copies", "near_copies").fill_null(1),
-            pl.coalesce("representative", "doc_id").alias("representative"),
-            (pl.col("jaccard_to_representative") < threshold).fill_null(False).alias("chained"),
-        )
-        .with_columns((pl.col("representative") == pl.col("doc_id")).alias("keep"))
-    )
+    documents = joined.with_columns(
+        uris.gather(joined["doc_id"] // 2**32),
+        pl.Series("status", STATUS).gather(joined["status"]),
+        pl.col("raw_copies", "copies", "near_copies").fill_null(1),
+        pl.coalesce("representative", "doc_id").alias("representative"),
+        (pl.col("jaccard_to_representative") < threshold).fill_null(False).alias("chained"),
+    ).with_columns((pl.col("representative") == pl.col("doc_id")).alias("keep"))
     names = DOCUMENTS.arrow_schema().names
     write_output(DOCUMENTS, documents.select(names).to_arrow(), output)
     return DocumentsResult(
@@ -242,9 +260,15 @@ def _write_labels(documents: pl.DataFrame, path: str) -> str:
 
 
 def _by_copies(documents: pl.DataFrame) -> pl.DataFrame:
-    sums = pl.len().cast(pl.Int64).alias("documents"), pl.sum("n_tokens").alias("tokens"), pl.sum("n_bytes").alias("bytes")
+    sums = (
+        pl.len().cast(pl.Int64).alias("documents"),
+        pl.sum("n_tokens").alias("tokens"),
+        pl.sum("n_bytes").alias("bytes"),
+    )
     parts = [
-        documents.group_by(pl.col(column).alias("copies")).agg(*sums).with_columns(pl.lit(grain).alias("grain"))
+        documents.group_by(pl.col(column).alias("copies"))
+        .agg(*sums)
+        .with_columns(pl.lit(grain).alias("grain"))
         for grain, column in GRAINS.items()
     ]
     return pl.concat(parts)

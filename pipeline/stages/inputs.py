@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,9 +11,11 @@ from typing import Any
 
 import fsspec
 import xxhash
+from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.errors import ConfigError, InputChangedError, InputError
 from pipeline.readers.formats import format_of, pieces
+from pipeline.readers.opening import open_file
 from pipeline.readers.rows import Piece
 
 EDGE_BYTES = 1 << 16  # bytes of a file's head and tail that its fingerprint covers
@@ -76,20 +79,31 @@ def _stamp(info: dict[str, Any]) -> str:
 
 
 def _hidden(path: str, root: str) -> bool:
-    return any(part.startswith((".", "_")) and part != "__init__.py" for part in path[len(root) :].split("/") if part)
+    return any(
+        part.startswith((".", "_")) and part != "__init__.py" for part in path[len(root) :].split("/") if part
+    )
+
+
+def _file_system(location: str) -> tuple[Any, str]:
+    # What is there as it is written is taken literally: fsspec would read "::" in it as a chain of URLs.
+    if location.startswith("/") or os.path.exists(location):
+        return LocalFileSystem(), LocalFileSystem._strip_protocol(location)
+    return fsspec.core.url_to_fs(location)  # type: ignore[no-any-return]
 
 
 def _found(pattern: str) -> tuple[Any, str, bool, dict[str, dict[str, Any]]]:
     # The files of one argument: (file system, path, whether it is a folder, info by path).
     try:
-        fs, path = fsspec.core.url_to_fs(pattern)
+        fs, path = _file_system(pattern)
         if fs.isdir(path):
             return fs, path, True, fs.find(path, detail=True)
         if fs.exists(path):
             return fs, path, False, {path: fs.info(path)}
         matches = fs.glob(path, detail=True) if fsspec.core.has_magic(path) else {}
-    except (OSError, ValueError, ImportError) as error:
-        raise ConfigError(f"cannot list {pattern}: {error}", fix="check the location and its credentials") from None
+    except Exception as error:  # file systems raise what they like: ImportError, ClientError, ...
+        raise ConfigError(
+            f"cannot list {pattern}: {error}", fix="check the location and its credentials"
+        ) from error
     return fs, path, False, matches
 
 
@@ -142,12 +156,18 @@ def list_files(patterns: Sequence[str], format: str) -> Listing:
     return Listing(tuple(files[uri] for uri in sorted(files)), dict(sorted(passed_over.items())))
 
 
-def _of_folder(named: dict[str, str | None], root: str, format: str) -> tuple[dict[str, str | None], Counter[str]]:
+def _of_folder(
+    named: dict[str, str | None], root: str, format: str
+) -> tuple[dict[str, str | None], Counter[str]]:
     visible = {name: kind for name, kind in named.items() if not _hidden(name, root)}
     wanted = set(visible.values()) - {None, "text"} or {"text"} if format == "auto" else {format}
     taken = {name: kind for name, kind in visible.items() if kind in wanted}
     others = Counter(
-        "hidden" if name not in visible else "not text, by its name" if kind is None else f"{kind} beside the data"
+        "hidden"
+        if name not in visible
+        else "not text, by its name"
+        if kind is None
+        else f"{kind} beside the data"
         for name, kind in named.items()
         if name not in taken
     )
@@ -184,13 +204,15 @@ def fingerprint(file: InputFile) -> str:
     """XXH3-128, in hex, of a file's size, head and tail. The same wherever the file lies."""
     digest = xxhash.xxh3_128(file.size_bytes.to_bytes(8, "little"))
     try:
-        with fsspec.open(file.uri, "rb") as stream:
+        with open_file(file.uri) as stream:
             digest.update(stream.read(EDGE_BYTES))
             if file.size_bytes > EDGE_BYTES:
                 stream.seek(max(file.size_bytes - EDGE_BYTES, EDGE_BYTES))
                 digest.update(stream.read(EDGE_BYTES))
     except (OSError, ValueError) as error:
-        raise InputError("cannot read a file", where=file.uri, got=error, fix="check its permissions") from None
+        raise InputError(
+            "cannot read a file", where=file.uri, got=error, fix="check its permissions"
+        ) from None
     return digest.hexdigest()
 
 
@@ -201,13 +223,17 @@ def check_unchanged(file: InputFile) -> None:
         InputChangedError: it changed, or is gone.
     """
     try:
-        fs, path = fsspec.core.url_to_fs(file.uri)
+        fs, path = _file_system(file.uri)
         fs.invalidate_cache()
         info = fs.info(path)
         now = (int(info["size"]), _stamp(info))
     except OSError as error:
         raise InputChangedError(
-            "an input file is gone", where=file.uri, got=error, expected=f"{file.size_bytes} bytes", fix="run again"
+            "an input file is gone",
+            where=file.uri,
+            got=error,
+            expected=f"{file.size_bytes} bytes",
+            fix="run again",
         ) from None
     if now != (file.size_bytes, file.stamp):
         raise InputChangedError(

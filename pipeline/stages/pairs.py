@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pipeline.artifacts import KeyRange, read_range, read_ranges, table_of, uint64, write_output, write_work
 from pipeline.config import NearConfig
 from pipeline.kernels.buffers import rows_of_binary, uint64_values
-from pipeline.kernels.resemblance import look_again
+from pipeline.kernels.resemblance import look_again, words
 from pipeline.kernels.sets import shared_counts, table_mask
 from pipeline.kernels.union_find import unite
 from pipeline.schemas import PAIRS
@@ -43,7 +43,7 @@ COMPARED = pa.schema(
     ]
 )
 TRIES = 128  # exact comparisons that a text alone is given on the second look; 64 leave 15 of the 50
-TRIES_IN_CLUSTER = 8  # and one that found a partner, since its cluster may belong to another
+SCOUTS, TRIES_OF_SCOUT = 4, 8  # texts that look again for a cluster that may belong to another
 BUDGET = 1 << 28  # sketches compared in a component on the second look: about two seconds
 BEST = pa.schema([("text_id", pa.uint64()), ("jaccard", pa.float64())])
 MEMBER_EDGES = pa.schema([("left", pa.uint64()), ("right", pa.uint64())])
@@ -173,12 +173,26 @@ def _second_look(blocks: _Blocks, found: _Comparison, near: NearConfig) -> tuple
     labels, joins = np.empty(len(order), np.int64), np.empty(np.count_nonzero(close), np.bool_)
     unite(rank[found.left[close]], rank[found.right[close]], labels, joins)
     starts = np.append(starts_of_runs(root[order]), len(order))
-    sketches = rows_of_binary(blocks.rows.column("sketch"), near.permutations)[order]
+    sketches, padding = words(rows_of_binary(blocks.rows.column("sketch"), near.permutations)[order])
     room = len(order) * min(TRIES, int(np.diff(starts).max(initial=0)))
     left, right = np.empty(room, np.int64), np.empty(room, np.int64)
-    tally, agreement = np.empty(len(order), np.int64), np.empty(len(order), np.int64)
-    least = least_agreeing(near.threshold, near.permutations)
-    n, left_out = look_again(sketches, starts, labels, least, TRIES, TRIES_IN_CLUSTER, BUDGET, tally, agreement, left, right)
+    tally, sent, agreement = (np.empty(len(order), np.int64) for _ in range(3))
+    least = least_agreeing(near.threshold, near.permutations) + padding
+    n, left_out = look_again(
+        sketches,
+        starts,
+        labels,
+        least,
+        TRIES,
+        SCOUTS,
+        TRIES_OF_SCOUT,
+        BUDGET,
+        tally,
+        sent,
+        agreement,
+        left,
+        right,
+    )
     one, two = order[np.minimum(left[:n], right[:n])], order[np.maximum(left[:n], right[:n])]
     known = _pair_names(found.left, found.right, len(order))
     fresh, first = np.unique(_pair_names(one, two, len(order)), return_index=True)
@@ -190,9 +204,7 @@ def _pair_names(one: NDArray[np.int64], two: NDArray[np.int64], n: int) -> NDArr
     return np.minimum(one, two) * n + np.maximum(one, two)
 
 
-def verify(
-    pair: int, path: str, *, edges: Sequence[str], sets: Sequence[str], near: NearConfig
-) -> Verified:
+def verify(pair: int, path: str, *, edges: Sequence[str], sets: Sequence[str], near: NearConfig) -> Verified:
     """Compare the candidate edges between two blocks, or inside one and then look again.
 
     Args:

@@ -47,11 +47,11 @@ class Places:
 
     def first_docs(self, shard: int) -> NDArray[np.uint64]:
         """uint64[pieces of the shard], the doc_id of each piece's first row."""
-        return self._first_doc[self._begin[shard] : self._begin[shard + 1]]
+        return np.asarray(self._first_doc[self._begin[shard] : self._begin[shard + 1]])
 
     def rows(self, shard: int) -> NDArray[np.int64]:
         """int64[pieces of the shard], the rows of each piece."""
-        return self._rows[self._begin[shard] : self._begin[shard + 1]]
+        return np.asarray(self._rows[self._begin[shard] : self._begin[shard + 1]])
 
     def doc_ids(self, shard: int, pieces: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.uint64]:
         """The doc_ids of rows given by piece and row."""

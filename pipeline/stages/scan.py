@@ -112,7 +112,9 @@ class Scratch:
         out = kernel.scanned(len(texts), p.bands, p.permutations)
         at = 0
         while True:
-            at = kernel.scan(data, offsets, at, is_nfkc, p.shingle_tokens, p.rows, self.tokeniser, self.signer, out)
+            at = kernel.scan(
+                data, offsets, at, is_nfkc, p.shingle_tokens, p.rows, self.tokeniser, self.signer, out
+            )
             if at == len(texts):
                 return out
             self.tokeniser = kernel.roomier(self.tokeniser, int(offsets[at + 1] - offsets[at]))
@@ -150,7 +152,9 @@ def _gathered(pieces: Iterator[tuple[int, Rows]]) -> Iterator[tuple[NDArray[np.i
 
 
 def _joined(held: Sequence[tuple[int, Rows]]) -> tuple[NDArray[np.int64], Rows]:
-    numbers = np.repeat([number for number, _ in held], [len(rows.texts) for _, rows in held]).astype(np.int64)
+    numbers = np.repeat([number for number, _ in held], [len(rows.texts) for _, rows in held]).astype(
+        np.int64
+    )
     if len(held) == 1:
         return numbers, held[0][1]
 
@@ -238,7 +242,11 @@ class _Segments:
             order = np.argsort(texts.column("text_id").to_numpy(), kind="stable")
             write_work(pa.concat_tables(self.documents), path / "documents.parquet")
             write_work(texts.take(pa.array(order)), path / "texts.parquet", "text_id")
-            write_work(_bands(texts.column("text_id").to_numpy(), np.concatenate(self.keys)), path / "bands.parquet", "key")
+            write_work(
+                _bands(texts.column("text_id").to_numpy(), np.concatenate(self.keys)),
+                path / "bands.parquet",
+                "key",
+            )
             self.written.append(Segment(self.shard.number, str(path), documents))
         self.documents, self.texts, self.keys = [], [], []
 
@@ -286,8 +294,9 @@ def scan(shard: Shard, parameters: ScanParameters, folder: str, reject_bad_files
     if problems:
         return replace(result, segments=(), problems=tuple(problems))
     rejects = sorted(segments.rejects)
-    columns = list(zip(*rejects, strict=True)) or [[], [], [], []]
-    table = pa.table([pa.array(c, f.type) for c, f in zip(columns, REJECTED, strict=True)], REJECTED)
+    table = pa.Table.from_pylist(
+        [dict(zip(REJECTED.names, reject, strict=True)) for reject in rejects], REJECTED
+    )
     return replace(result, rejects=write_work(table, Path(folder) / f"{shard.number:06d}-rejects.parquet"))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_ranges, table_of, uint64, write_work
+from pipeline.artifacts import read_ranges, uint64, write_work
 from pipeline.errors import InputChangedError
 from pipeline.kernels import sets as kernel
 from pipeline.kernels.buffers import binary_of, text_buffers
@@ -29,7 +29,11 @@ FLUSH_BYTES = 64 << 20  # shingles held before they are written
 def sets_schema(permutations: int) -> pa.Schema:
     """Texts with their shingle sets, sorted by block."""
     fields = [field for field in wanted_schema(permutations) if field.name != "sketch"]
-    rest = [("sketch", pa.binary(permutations)), ("source", pa.large_string()), ("shingles", pa.large_binary())]
+    rest = [
+        ("sketch", pa.binary(permutations)),
+        ("source", pa.large_string()),
+        ("shingles", pa.large_binary()),
+    ]
     return pa.schema([*fields, *rest])
 
 
@@ -62,7 +66,18 @@ class SetScratch:
         at = filled = 0
         while True:
             at, filled = kernel.shingle_sets(
-                data, offsets, at, is_nfkc, width, self.tok, self.table, self.values, filled, counts, text_ids, outcomes
+                data,
+                offsets,
+                at,
+                is_nfkc,
+                width,
+                self.tok,
+                self.table,
+                self.values,
+                filled,
+                counts,
+                text_ids,
+                outcomes,
             )
             if at == len(texts):
                 return self.values[:filled].copy(), counts, text_ids, outcomes

@@ -49,7 +49,9 @@ def attach_left(
     left, right = distinct_edges(uint64(edges, "left"), uint64(edges, "right"))
     sketches = sketches_of(segments, keys, permutations, left)
     order = np.argsort(right, kind="stable")
-    table = table_of(half_joined_schema(permutations), right[order], left[order], binary_rows(sketches[order]))
+    table = table_of(
+        half_joined_schema(permutations), right[order], left[order], binary_rows(sketches[order])
+    )
     return write_work(table, path, "right")
 
 
@@ -75,7 +77,9 @@ def filter_right(
     table = read_ranges(half_joined, "right", keys, half_joined_schema(permutations))
     left, right = uint64(table, "left"), uint64(table, "right")
     mine = sketches_of(segments, keys, permutations, right)
-    near = estimates(rows_of_binary(table.column("sketch"), permutations), mine) >= least_estimate(floor, permutations)
+    near = estimates(rows_of_binary(table.column("sketch"), permutations), mine) >= least_estimate(
+        floor, permutations
+    )
     left, right = left[near], right[near]
     order = np.lexsort((left, right))
     edges = table_of(EDGES, left[order], right[order])

@@ -13,7 +13,7 @@ from pipeline.schemas import HISTOGRAM, METRICS, REJECTS, SOURCES
 from pipeline.stages.documents import BY_COPIES, BY_SOURCE, GRAINS, DocumentsResult
 from pipeline.stages.inputs import InputFile, Shard
 from pipeline.stages.places import Places
-from pipeline.stages.scan import ScanResult
+from pipeline.stages.scan import STATUS, ScanResult
 
 # Lower end and name of each repeat bin.
 BINS = ((1, "1"), (2, "2-5"), (6, "6-20"), (21, "21-100"), (101, "101-1000"), (1001, ">1000"))
@@ -35,7 +35,9 @@ def _by_copies(parts: Sequence[DocumentsResult]) -> pl.DataFrame:
 def write_histogram(parts: Sequence[DocumentsResult], path: str) -> None:
     """Write documents, groups, tokens and bytes by grain and repeat bin, empty bins included."""
     edges = [low for low, _ in BINS]
-    bins = pl.DataFrame({"copies_min": edges, "bin": [name for _, name in BINS]}, schema_overrides={"copies_min": pl.Int64})
+    bins = pl.DataFrame(
+        {"copies_min": edges, "bin": [name for _, name in BINS]}, schema_overrides={"copies_min": pl.Int64}
+    )
     every = pl.DataFrame({"grain": list(GRAINS)}).join(bins, how="cross")
     reached = [pl.when(pl.col("copies") >= low).then(pl.lit(low, pl.Int64)) for low in edges]
     counted = (
@@ -63,10 +65,17 @@ def write_sources(parts: Sequence[DocumentsResult], path: str) -> None:
         "tokens",
         "bytes",
         *(pl.col(f"{grain}_documents").alias(f"{grain}_repeated_documents") for grain in GRAINS),
-        *((pl.col(f"{grain}_tokens") / tokens).alias(f"{grain}_repeated_tokens_fraction") for grain in GRAINS),
+        *(
+            (pl.col(f"{grain}_tokens") / tokens).alias(f"{grain}_repeated_tokens_fraction")
+            for grain in GRAINS
+        ),
         pl.col("kept").alias("kept_documents"),
     )
     write_output(SOURCES, table.to_arrow(), path)
+
+
+def _sum(rows: pl.DataFrame, column: str) -> int:
+    return int(rows[column].sum())
 
 
 def grain_figures(parts: Sequence[DocumentsResult]) -> dict[str, tuple[float | None, str]]:
@@ -76,28 +85,27 @@ def grain_figures(parts: Sequence[DocumentsResult]) -> dict[str, tuple[float | N
     for grain in GRAINS:
         mine = rows.filter(pl.col("grain") == grain)
         again = mine.filter(pl.col("copies") > 1)
-        documents, groups = mine["documents"].sum(), mine["groups"].sum()
+        documents, groups, tokens = (_sum(mine, name) for name in ("documents", "groups", "tokens"))
+        surplus = documents - groups
         figures[f"{grain}_distinct"] = groups, "texts"
-        figures[f"{grain}_groups"] = again["groups"].sum(), "groups"
-        figures[f"{grain}_grouped_documents"] = again["documents"].sum(), "documents"
-        figures[f"{grain}_surplus_documents"] = documents - groups, "documents"
-        figures[f"{grain}_surplus_fraction"] = (documents - groups) / documents if documents else None, "0 to 1"
-        figures[f"{grain}_repeated_tokens_fraction"] = (
-            again["tokens"].sum() / mine["tokens"].sum() if mine["tokens"].sum() else None,
-            "0 to 1",
-        )
-        largest = mine["copies"].max()
-        figures[f"{grain}_largest_group"] = (largest if isinstance(largest, int) else None), "documents"
+        figures[f"{grain}_groups"] = _sum(again, "groups"), "groups"
+        figures[f"{grain}_grouped_documents"] = _sum(again, "documents"), "documents"
+        figures[f"{grain}_surplus_documents"] = surplus, "documents"
+        figures[f"{grain}_surplus_fraction"] = surplus / documents if documents else None, "0 to 1"
+        share = _sum(again, "tokens") / tokens if tokens else None
+        figures[f"{grain}_repeated_tokens_fraction"] = share, "0 to 1"
+        figures[f"{grain}_largest_group"] = max(mine["copies"].to_list(), default=None), "documents"
     return figures
 
 
 def corpus_figures(parts: Sequence[DocumentsResult]) -> dict[str, tuple[float | None, str]]:
     """Size of the corpus, and its documents by status."""
     rows = _merged([part.by_source for part in parts], BY_SOURCE, ["source", "licence"])
-    units = {"documents": "documents", "tokens": "tokens", "bytes": "bytes"}
-    figures: dict[str, tuple[float | None, str]] = {name: (rows[name].sum(), unit) for name, unit in units.items()}
-    for status in ("ok", "short", "empty"):
-        figures[f"{status}_documents"] = rows[status].sum(), "documents"
+    figures: dict[str, tuple[float | None, str]] = {}
+    for name in ("documents", "tokens", "bytes"):
+        figures[name] = _sum(rows, name), name
+    for status in STATUS:
+        figures[f"{status}_documents"] = _sum(rows, status), "documents"
     return figures
 
 
@@ -106,7 +114,9 @@ def write_metrics(figures: Mapping[str, tuple[float | None, str]], path: str) ->
     names = sorted(figures)
     columns = {
         "name": pa.array(names, pa.large_string()),
-        "value": pa.array([None if figures[n][0] is None else float(figures[n][0] or 0) for n in names], pa.float64()),
+        "value": pa.array(
+            [None if figures[n][0] is None else float(figures[n][0] or 0) for n in names], pa.float64()
+        ),
         "unit": pa.array([figures[n][1] for n in names], pa.large_string()),
     }
     write_output(METRICS, pa.table(columns), path)
@@ -127,7 +137,13 @@ def write_rejects(
     waiting = sorted(bad_files, key=lambda bad: bad[0])
     held: list[pl.DataFrame] = []
     parts = total = 0
-    schema = {"file_id": pl.UInt64, "uri": pl.String, "row": pl.Int64, "reason": pl.String, "detail": pl.String}
+    schema = {
+        "file_id": pl.UInt64,
+        "uri": pl.String,
+        "row": pl.Int64,
+        "reason": pl.String,
+        "detail": pl.String,
+    }
 
     def flush(least: int) -> None:
         nonlocal held, parts
@@ -146,7 +162,9 @@ def write_rejects(
         due = [bad for bad in waiting if last or bad[0] <= shard.pieces[-1].file_id]
         waiting = waiting[len(due) :]
         files = [(i, f.uri, None, "unreadable_file", _one_line(e)) for i, f, e in due]
-        rows = pl.concat([rows, pl.DataFrame(files, schema=schema, orient="row")]).sort("file_id", "row", nulls_last=False)
+        rows = pl.concat([rows, pl.DataFrame(files, schema=schema, orient="row")]).sort(
+            "file_id", "row", nulls_last=False
+        )
         held.append(rows)
         total += len(rows)
         if sum(len(part) for part in held) >= PART_ROWS:
@@ -164,7 +182,11 @@ def first_reject(shards: Sequence[Shard], results: Sequence[ScanResult]) -> str:
     shard, result = next(pair for pair in zip(shards, results, strict=True) if pair[1].rejected)
     row = read_work(result.rejects).slice(0, 1).to_pylist()[0]
     piece = shard.pieces[row["piece"]]
-    place = f"row {row['row']}" if piece.piece.start == 0 else f"row {row['row']} of the part from {piece.piece.start}"
+    place = (
+        f"row {row['row']}"
+        if piece.piece.start == 0
+        else f"row {row['row']} of the part from {piece.piece.start}"
+    )
     return f"{piece.file.uri}, {place}: {row['reason']} ({row['detail']})"
 
 
@@ -180,7 +202,7 @@ def _rejected(shard: Shard, result: ScanResult, places: Places) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "file_id": doc_id >> 32,
-            "uri": pl.Series([shard.pieces[i].file.uri for i in piece], dtype=pl.String),
+            "uri": pl.Series([shard.pieces[i].file.uri for i in piece.tolist()], dtype=pl.String),
             "row": (doc_id & 0xFFFFFFFF).astype("int64"),
             "reason": rows["reason"],
             "detail": rows["detail"],

@@ -66,7 +66,10 @@ def _documents(segments: Sequence[Segment], places: Places, keys: KeyRange) -> _
         for column, part in zip(columns, (text_id, high, low_raw, high_raw, doc_id, n_tokens), strict=True):
             column.append(part)
     kinds = (np.uint64,) * 5 + (np.int64,)
-    joined = [np.concatenate(column) if column else np.zeros(0, kind) for column, kind in zip(columns, kinds, strict=True)]
+    joined = [
+        np.concatenate(column) if column else np.zeros(0, kind)
+        for column, kind in zip(columns, kinds, strict=True)
+    ]
     order = np.argsort(joined[0], kind="stable")
     return _Documents(*(column[order] for column in joined))
 
@@ -80,7 +83,9 @@ def starts_of_runs(*columns: NDArray[np.generic]) -> NDArray[np.int64]:
     return np.flatnonzero(new)
 
 
-def _raw_copies(raw_low: NDArray[np.uint64], raw_high: NDArray[np.uint64], group: NDArray[np.int64]) -> NDArray[np.int64]:
+def _raw_copies(
+    raw_low: NDArray[np.uint64], raw_high: NDArray[np.uint64], group: NDArray[np.int64]
+) -> NDArray[np.int64]:
     # Documents with the same bytes lie in the same group, so the raw hash is compared inside it.
     order = np.lexsort((raw_low, raw_high, group))
     starts = starts_of_runs(group[order], raw_high[order], raw_low[order])

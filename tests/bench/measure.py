@@ -104,9 +104,7 @@ def measure(
             deadline.cancel()
             sampler.stop()
             _kill_session(process.pid)
-        return Measurement(
-            wall_seconds, sampler.peak_bytes, process.returncode, _tail(stdout), _tail(stderr)
-        )
+        return Measurement(wall_seconds, sampler.peak_bytes, process.returncode, _tail(stdout), _tail(stderr))
 
 
 def repeat(
@@ -120,9 +118,7 @@ def repeat(
     """Measure a command several times, one after the other; stop at the first run that fails."""
     done: list[Measurement] = []
     while len(done) < runs and not (done and done[-1].returncode):
-        done.append(
-            measure(command, cwd=cwd, environment=environment, timeout_seconds=timeout_seconds)
-        )
+        done.append(measure(command, cwd=cwd, environment=environment, timeout_seconds=timeout_seconds))
     return Repetition(tuple(done))
 
 

@@ -53,8 +53,7 @@ def test_pages_shared_by_forked_processes_count_once() -> None:
 def test_a_process_left_behind_is_killed() -> None:
     child = "import time; time.sleep(60)"
     code = (
-        "import os, subprocess, sys;"
-        f"subprocess.Popen([sys.executable, '-c', {child!r}]); print(os.getsid(0))"
+        f"import os, subprocess, sys;subprocess.Popen([sys.executable, '-c', {child!r}]); print(os.getsid(0))"
     )
     session = int(measure(python(code)).stdout_tail)
     deadline = time.monotonic() + 5
@@ -84,9 +83,7 @@ def test_environment_is_added() -> None:
 
 
 def test_medians_of_runs() -> None:
-    runs = tuple(
-        Measurement(seconds, peak, 0, "", "") for seconds, peak in [(3, 1), (1, 5), (2, 9)]
-    )
+    runs = tuple(Measurement(seconds, peak, 0, "", "") for seconds, peak in [(3, 1), (1, 5), (2, 9)])
     assert (Repetition(runs).wall_seconds, Repetition(runs).peak_tree_bytes) == (2, 5)
 
 

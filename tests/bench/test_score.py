@@ -74,9 +74,7 @@ def test_a_text_in_two_groups_is_judged_in_each(truth: Truth) -> None:
         ([True] * 6, (0, 1, 0, 2)),
     ],
 )
-def test_kept_documents(
-    kept: list[bool], expected: tuple[float, float, int, int], truth: Truth
-) -> None:
+def test_kept_documents(kept: list[bool], expected: tuple[float, float, int, int], truth: Truth) -> None:
     assert score(kept, truth) == expected
 
 

@@ -68,9 +68,7 @@ def stages(scratch: Path, tasks: int) -> Iterator[tuple[str, list[PipelineStep],
     """Yield the name, pipeline and number of tasks of the four stages, in order."""
     config = MinhashConfig(n_grams=5, num_buckets=14, hashes_per_bucket=8)
     documents = str(scratch / "input")
-    signatures, buckets, clusters = (
-        str(scratch / name) for name in ("signatures", "buckets", "clusters")
-    )
+    signatures, buckets, clusters = (str(scratch / name) for name in ("signatures", "buckets", "clusters"))
     yield (
         "signature",
         [

@@ -21,9 +21,7 @@ def peer_parser(module_docstring: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(module_docstring or "").partition("\n")[0])
     parser.add_argument("inputs", nargs="+", type=Path, help="Parquet files with a column `text`")
     parser.add_argument("output", type=Path, help="Parquet file to write, one row a document")
-    parser.add_argument(
-        "--processes", type=int, default=2, help="processes to use, where the tool can"
-    )
+    parser.add_argument("--processes", type=int, default=2, help="processes to use, where the tool can")
     return parser
 
 

@@ -55,9 +55,7 @@ def main() -> None:
     )
     kept: list[bool] = []
     for sketches in sketch_batches(given.inputs, given.processes):
-        kept += deduplicator.add_pairs(
-            (str(len(kept) + i), each) for i, each in enumerate(sketches)
-        )
+        kept += deduplicator.add_pairs((str(len(kept) + i), each) for i, each in enumerate(sketches))
     write_kept(given.output, kept)
 
 

@@ -69,9 +69,7 @@ def roots_of_documents(inputs: list[Path], processes: int, hash_func: str) -> di
     if count_documents(inputs) == 0:
         return {}
     with TemporaryDirectory(prefix="text-dedup-") as scratch:
-        minhash.main(
-            command_line(Path(scratch), inputs, processes, hash_func), standalone_mode=False
-        )
+        minhash.main(command_line(Path(scratch), inputs, processes, hash_func), standalone_mode=False)
     return {position: minhash.uf.find(position) for position in list(minhash.uf.parent)}
 
 

@@ -16,7 +16,4 @@ def word_shingles(text: str) -> list[str]:
     words = _WORD.findall(text.lower())
     if len(words) < WORDS_PER_SHINGLE:
         return [" ".join(words)] if words else []
-    return [
-        " ".join(words[i : i + WORDS_PER_SHINGLE])
-        for i in range(len(words) - WORDS_PER_SHINGLE + 1)
-    ]
+    return [" ".join(words[i : i + WORDS_PER_SHINGLE]) for i in range(len(words) - WORDS_PER_SHINGLE + 1)]

@@ -1,0 +1,149 @@
+"""The command of each tool that is compared, where its answer lies, and what to know about it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from score import Bools, read_answer
+from truth import Ints
+
+PEERS = Path(__file__).resolve().parent / "peers"
+OURS = "dupaudit"
+OURS_PROCESSES = "dupaudit-processes"
+RUN_NAME = "run"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a tool.
+
+    files: Parquet files to read, in order.
+    scratch: an empty folder to write to.
+    cores: how many processes a peer may use.
+    peers_python: the interpreter that the peers are installed for.
+    """
+
+    files: tuple[Path, ...]
+    scratch: Path
+    cores: int
+    peers_python: Path
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A way to find duplicates.
+
+    answer: reads the (documents,) groups or keeps that a finished run has left in its scratch folder.
+    start_up_documents: how few documents its start-up is measured with.
+    one_core: it cannot use more than one.
+    note: what to know when its numbers are compared.
+    """
+
+    name: str
+    command: Callable[[Job], list[str | Path]]
+    answer: Callable[[Job], Ints | Bools]
+    note: str
+    start_up_documents: int = 1
+    one_core: bool = False
+
+
+def our_command(job: Job, *settings: str) -> list[str | Path]:
+    """Return the whole audit as a user runs it, with identifiers, sources and licences."""
+    columns = ["--id-column", "id", "--source-column", "source", "--licence-column", "licence"]
+    place = ["--out", job.scratch, "--name", RUN_NAME]
+    return [
+        Path(sys.executable).with_name("dupaudit"),
+        "run",
+        *job.files,
+        *columns,
+        *place,
+        *settings,
+        "--quiet",
+    ]
+
+
+def our_groups(job: Job) -> Ints:
+    """Return the near cluster of each document as a number from 0, -1 for none."""
+    counts = [pq.read_metadata(file).num_rows for file in job.files]
+    table = pq.read_table(job.scratch / RUN_NAME / "documents", columns=["doc_id", "cluster_id"])
+    doc_ids = table.column("doc_id").to_numpy()
+    # Files are numbered by URI, which is the order they are given in here.
+    firsts = np.concatenate([[0], np.cumsum(counts)])
+    positions = firsts[(doc_ids >> np.uint64(32)).astype(np.int64)] + (doc_ids & np.uint64(2**32 - 1)).astype(
+        np.int64
+    )
+    clusters = table.column("cluster_id")
+    clustered = clusters.is_valid().to_numpy()
+    groups = np.full(sum(counts), -1, np.int64)
+    groups[positions[clustered]] = np.unique(clusters.drop_null().to_numpy(), return_inverse=True)[1]
+    return groups
+
+
+def peer_command(script: str, job: Job) -> list[str | Path]:
+    """Return the command of a script in peers/."""
+    answer = job.scratch / "answer.parquet"
+    return [job.peers_python, PEERS / script, *job.files, answer, "--processes", str(job.cores)]
+
+
+def peer_answer(job: Job) -> Ints | Bools:
+    """Return what a script in peers/ has answered."""
+    return read_answer(job.scratch / "answer.parquet")
+
+
+def _peer(name: str, script: str, note: str, *, start_up_documents: int = 1, one_core: bool = False) -> Tool:
+    return Tool(name, partial(peer_command, script), peer_answer, note, start_up_documents, one_core)
+
+
+def our_command_in_processes(job: Job) -> list[str | Path]:
+    """Return the whole audit, with a process a core instead of a thread a core."""
+    return our_command(job, "--set", "cluster.local.processes=true")
+
+
+_ALL = (
+    Tool(
+        OURS,
+        our_command,
+        our_groups,
+        "the whole `dupaudit run`: every reported pair is compared exactly, all tables are written",
+    ),
+    Tool(
+        OURS_PROCESSES,
+        our_command_in_processes,
+        our_groups,
+        "the same with `--set cluster.local.processes=true`: a process a core instead of a thread a core",
+    ),
+    _peer(
+        "rensa",
+        "rensa_script.py",
+        "word 5-grams by `re` in Python, in a process a core; answers keep or remove and names no partner, so it has"
+        " removals but no groups; matches are estimated from sketches, never compared",
+    ),
+    _peer(
+        "text-dedup",
+        "text_dedup_minhash.py",
+        "14 bands of 9; splits at every single separator, so indented code is full of empty words; groups are components"
+        " of matches in a band, never compared; documents without a word match each other",
+    ),
+    _peer(
+        "datatrove",
+        "datatrove_minhash.py",
+        "14 bands of 8, an even chance at a similarity of 0.69; every number becomes 0 and diacritics go; documents"
+        " under 5 words are never looked at, also where they are equal; groups are components of matches in a band,"
+        " never compared; start-up is measured with 10 documents",
+        start_up_documents=10,
+    ),
+    _peer(
+        "datasketch",
+        "datasketch_plain.py",
+        "a plain Python loop in one process, 14 bands of 9, matches in a band, never compared; on a small part of its"
+        " own, so its ratio is one of MB/s",
+        one_core=True,
+    ),
+)
+TOOLS = {tool.name: tool for tool in _ALL}

@@ -1,0 +1,105 @@
+"""Candidate pairs: a star for every group of texts that share a band key."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.artifacts import END_OF_KEYS, key_ranges
+from pipeline.normalise import normalised
+from pipeline.stages.candidates import EDGES, distinct_edges, propose
+from tests import corpus as planted
+from tests import oracles
+from tests.stages.steps import PARAMETERS, Corpus, rows_of, scanned
+
+Edge = tuple[int, int]
+
+
+def _groups(corpus: Corpus) -> dict[int, set[int]]:
+    """The texts that have each band key, by datasketch's signatures."""
+    found = defaultdict(set)
+    for text in {normalised(text) for text in corpus.texts.values() if text} - {""}:
+        signature = oracles.signature(text, PARAMETERS.permutations, PARAMETERS.seed)
+        for key in oracles.band_keys(signature, PARAMETERS.bands, PARAMETERS.rows):
+            found[key].add(oracles.text_id(text))
+    return found
+
+
+def _stars(groups: dict[int, set[int]]) -> list[Edge]:
+    edges = []
+    for key, texts in groups.items():
+        hub = min(texts, key=lambda text: oracles.mix64(text ^ key))
+        edges += [(min(text, hub), max(text, hub)) for text in texts if text != hub]
+    return edges
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """Families of windows over three files and many shards; many texts stand in several of them."""
+    rng = random.Random(3)
+    texts = []
+    for _ in range(6):
+        words = planted.fresh(rng, 80)
+        texts += [planted.window(words, start, 40) for start in range(0, 24, 3)]
+    texts += [planted.text(rng, 30) for _ in range(20)] + ["short", "", "!"]
+    texts += [planted.disguised(rng, text.split()) for text in texts[:20]] + texts[10:30]
+    rng.shuffle(texts)
+    third = len(texts) // 3
+    held = {"a": texts[:third], "b": texts[third : 2 * third], "c": texts[2 * third :]}
+    return scanned(tmp_path_factory.mktemp("candidates"), held, shard_bytes=3000)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 7])
+def test_edges_are_stars_over_the_texts_of_all_segments(corpus: Corpus, tmp_path: Path, parts: int) -> None:
+    assert len(corpus.segments) > 5
+    expected = _stars(_groups(corpus))
+    found: list[list[Edge]] = []
+    total = 0
+    for i, span in enumerate(key_ranges(parts)):
+        path, n = propose(span, str(tmp_path / str(i)), segments=corpus.segments)
+        found.append([(row["left"], row["right"]) for row in rows_of(path)])
+        total += n
+    assert total == len(expected)
+    assert {edge for edges in found for edge in edges} == set(expected)
+    for edges in found:
+        assert edges == sorted(set(edges))
+        assert all(left < right for left, right in edges)
+
+
+def test_text_that_stands_in_several_segments_is_no_candidate_of_itself(tmp_path: Path) -> None:
+    text = planted.text(random.Random(1), 20)
+    corpus = scanned(tmp_path, {"a": [text, text.upper()], "b": [text], "c": [text]}, shard_bytes=1)
+    path, n = propose((0, END_OF_KEYS), str(tmp_path / "out"), segments=corpus.segments)
+    assert (n, rows_of(path)) == (0, [])
+
+
+def test_group_of_a_thousand_costs_a_thousand_edges_a_band(tmp_path: Path) -> None:
+    # Short texts differ in one shingle's hash alone, so equal signatures need equal texts: the group
+    # is made of texts that share all shingles but the order of their sentences.
+    rng = random.Random(2)
+    sentence = " ".join(["same words all over again"] * 30)
+    texts = [f"{sentence} {' '.join(planted.fresh(rng, 1))}" for _ in range(300)]
+    corpus = scanned(tmp_path, texts)
+    expected = _stars(_groups(corpus))
+    _, n = propose((0, END_OF_KEYS), str(tmp_path / "out"), segments=corpus.segments)
+    assert n == len(expected)
+    assert n <= 299 * PARAMETERS.bands
+
+
+def test_nothing_proposes_nothing(tmp_path: Path) -> None:
+    path, n = propose((0, END_OF_KEYS), str(tmp_path / "out"), segments=[])
+    assert (n, rows_of(path)) == (0, [])
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 5)), max_size=30))
+def test_equal_edges_are_merged(edges: list[Edge]) -> None:
+    left, right = (np.array([edge[end] for edge in edges], np.uint64) for end in (0, 1))
+    one, two = distinct_edges(left, right)
+    assert list(zip(one.tolist(), two.tolist(), strict=True)) == sorted(set(edges))
+    assert one.dtype == EDGES.field("left").type.to_pandas_dtype()
