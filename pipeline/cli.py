@@ -1,4 +1,7 @@
-"""The command line. Heavy imports happen inside the commands, so that help answers at once."""
+"""The command line.
+
+Heavy imports happen inside the commands, so that help answers at once.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dask: where tasks run and how they are handed out. The only module that imports it.
+"""Dask: where tasks run and how they are handed out.
 
 Embedded default: one worker with a thread a core, inside the command's own process. Kernels,
 Arrow and polars release the GIL, so threads keep both cores busy, and they start at once and

@@ -236,7 +236,7 @@ class _Audit:
                 rows[item.file_id] = (rows[item.file_id] or 0) + n
         table = {
             "file_id": pa.array(range(len(rows)), pa.uint64()),
-            "uri": pa.array([f.uri for f in files.listing.files], pa.large_string()),
+            "uri": pa.array([f.shown_uri for f in files.listing.files], pa.large_string()),
             "format": pa.array([f.format for f in files.listing.files], pa.large_string()),
             "size_bytes": pa.array([f.size_bytes for f in files.listing.files], pa.int64()),
             "fingerprint": pa.array([i.fingerprint for i in files.inspected], pa.large_string()),

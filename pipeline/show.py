@@ -83,7 +83,8 @@ def summary(run: Path, clusters: int) -> str:
 def _corpus(manifest: dict[str, Any], metrics: dict[str, Any]) -> str:
     words = (
         f"{_number(metrics['documents'])} documents, {_size(metrics['bytes'])},"
-        f" {_number(metrics['tokens'])} tokens in {_number(manifest['files'])} files; of them {_number(metrics['short_documents'])} short,"
+        f" {_number(metrics['tokens'])} tokens in {_number(manifest['files'])} files; of them"
+        f" {_number(metrics['short_documents'])} short,"
         f" {_number(metrics['empty_documents'])} empty\n"
         f"Rejected: {_number(metrics['rejected_rows'])} of {_number(metrics['input_rows'])} rows"
     )
@@ -124,7 +125,8 @@ def _certainty(metrics: dict[str, Any]) -> str:
         )
     return (
         f"{recall}\nEvery reported pair was compared exactly:"
-        f" {_number(metrics['candidate_pairs'])} candidates, {_number(metrics['pairs_dropped_by_sketch'])} dropped by their sketches,"
+        f" {_number(metrics['candidate_pairs'])} candidates,"
+        f" {_number(metrics['pairs_dropped_by_sketch'])} dropped by their sketches,"
         f" {_number(metrics['pairs_compared'])} compared, {_number(metrics['pairs_at_threshold'])} near.\n"
     )
 

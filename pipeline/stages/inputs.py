@@ -35,6 +35,11 @@ class InputFile:
     size_bytes: int
     stamp: str
 
+    @property
+    def shown_uri(self) -> str:
+        """The URI as tables can hold it: bytes of a local name that are not UTF-8 become escapes."""
+        return self.uri.encode("utf-8", "backslashreplace").decode()
+
 
 @dataclass(frozen=True)
 class Listing:

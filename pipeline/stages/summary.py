@@ -161,7 +161,7 @@ def write_rejects(
         last = number + 1 == len(shards)
         due = [bad for bad in waiting if last or bad[0] <= shard.pieces[-1].file_id]
         waiting = waiting[len(due) :]
-        files = [(i, f.uri, None, "unreadable_file", _one_line(e)) for i, f, e in due]
+        files = [(i, f.shown_uri, None, "unreadable_file", _one_line(e)) for i, f, e in due]
         rows = pl.concat([rows, pl.DataFrame(files, schema=schema, orient="row")]).sort(
             "file_id", "row", nulls_last=False
         )
@@ -170,9 +170,9 @@ def write_rejects(
         if sum(len(part) for part in held) >= PART_ROWS:
             flush(PART_ROWS)
     if not shards:
-        files = [(i, f.uri, None, "unreadable_file", _one_line(e)) for i, f, e in waiting]
+        files = [(i, f.shown_uri, None, "unreadable_file", _one_line(e)) for i, f, e in waiting]
         held, total = [pl.DataFrame(files, schema=schema, orient="row")], len(files)
-    if parts == 0 or sum(len(part) for part in held):
+    if parts == 0 or any(not part.is_empty() for part in held):
         flush(0)
     return total
 

@@ -21,26 +21,20 @@ from pathlib import Path
 
 from figures import figures_of
 from goals import goals_of
+from kept_truth import truth_of
 from machine import cores, machine_facts, machine_lines
 from plan import PLANS, Extent, Plan, entries_of
 from record import Record
 from sets import Documents, read_documents
-from table import goal_line, processes_lines, table, truth_line
+from table import MEANING, goal_line, note, processes_lines, table, truth_line
 from tools import OURS, TOOLS
 from trials import Place, Trial, compare
 from truth import Truth
-from truths import truth_of
 from warm_start import measure_warm_start, warm_start_goals, warm_start_lines
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WARM_START_SET = "spdx-licences"
 SETS = (*(plan.name for plan in PLANS), WARM_START_SET)
-PRECISION_NOTE = (
-    "Recall and precision are against this project's definition of token and of shingle, at a Jaccard similarity of"
-    " 0.7; tools that cut text otherwise answer a slightly different question. Groups: distinct texts with a"
-    " partner that are in a group with one; members of groups that belong there. Removals: the documents beyond the"
-    " first of each group. Memory counts a page that several processes share once."
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -66,38 +60,16 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     option = described.add_argument
-    option(
-        "--data",
-        type=_absolute,
-        default=REPOSITORY.parent / "shared" / "data",
-        help="folder of the data sets",
-    )
-    option("--sets", nargs="+", choices=SETS, default=SETS, metavar="SET", help=f"of {', '.join(SETS)}")
-    option(
-        "--tools",
-        nargs="+",
-        choices=TOOLS,
-        default=list(TOOLS),
-        metavar="TOOL",
-        help=f"of {', '.join(TOOLS)}",
-    )
-    option("--runs", type=_positive, help="measured runs of each tool, 3 if not given, 1 with --quick")
-    option("--quick", action="store_true", help="a few megabytes of each set")
-    option(
-        "--all",
-        action="store_true",
-        help="slow tools also on debian-docs and eltec-novels, brute force on all sets",
-    )
-    option(
-        "--peers-python",
-        type=_absolute,
-        default=REPOSITORY / ".venv-peers" / "bin" / "python",
-        help="their interpreter",
-    )
-    option(
-        "--work", type=_absolute, default=_default_work(), help="folder for parts, truths and scratch; kept"
-    )
-    option("--json", type=_absolute, help="write all raw measurements to this file")
+    data, python = REPOSITORY.parent / "shared" / "data", REPOSITORY / ".venv-peers" / "bin" / "python"
+    option("--data", type=_absolute, default=data, metavar="DIR", help="folder of the data sets")
+    option("--sets", nargs="+", choices=SETS, default=SETS, metavar="SET", help=", ".join(SETS))
+    option("--tools", nargs="+", choices=TOOLS, default=[*TOOLS], metavar="TOOL", help=", ".join(TOOLS))
+    option("--runs", type=_positive, metavar="N", help="measured runs of each tool, 3, or 1 with --quick")
+    option("--quick", action="store_true", help="a few megabytes of each set, to see that everything runs")
+    option("--all", action="store_true", help="slow tools on debian-docs and eltec-novels, truth of all sets")
+    option("--peers-python", type=_absolute, default=python, metavar="FILE", help="the peers' interpreter")
+    option("--work", type=_absolute, default=_default_work(), metavar="DIR", help="parts, truths and scratch")
+    option("--json", type=_absolute, metavar="FILE", help="write all raw measurements there")
     return described
 
 
@@ -125,10 +97,8 @@ def _table(plan: Plan, given: argparse.Namespace, place: Place, record: Record) 
     print(f"\n{plan.name}", flush=True)
     entries = entries_of(plan, given.data, given.tools, Extent(given.quick, given.all), place.work)
     if not entries:
-        missing = (
-            f"no Parquet files in {given.data / plan.data_set}" if entries is None else "no tool to run on it"
-        )
-        print(f"  skipped: {missing}")
+        absent = f"no Parquet files in {given.data / plan.data_set}"
+        print(f"  skipped: {absent if entries is None else 'no tool to run on it'}")
         return
     trials = compare(plan.name, entries, _runs(given), place)
     truths = _truths(trials, place.work) if plan.truth or given.all else {}
@@ -138,8 +108,8 @@ def _table(plan: Plan, given: argparse.Namespace, place: Place, record: Record) 
     lines = [table(rows, by_tool.get(OURS))]
     lines += [truth_line(documents.name, truth) for documents, truth in truths.items()]
     lines += processes_lines(by_tool)
-    lines += ["Goals:", *map(goal_line, goals), PRECISION_NOTE]
-    lines += [f"  {trial.entry.tool.name}: {trial.entry.tool.note}" for trial in trials]
+    lines += ["Goals:", *map(goal_line, goals), MEANING]
+    lines += [note(trial.entry.tool) for trial in trials]
     print("\n".join(lines), flush=True)
     record.add_table(plan.name, trials, rows, goals)
 

@@ -54,7 +54,7 @@ def goals_of(name: str, rows: Mapping[str, Figures]) -> list[Goal]:
             for peer, bound in TIMES.items()
         ]
     if name in MEGABYTES_PER_CORE_SECOND:
-        speed = ours and ours.megabytes_per_core_second
+        speed = None if ours is None else ours.megabytes_per_core_second
         goals.append(Goal("throughput", MEGABYTES_PER_CORE_SECOND[name], "MB/s a core", speed))
     peak = None if ours is None else ours.peak_bytes / 1e9
     goals.append(Goal("peak memory", PEAK_GIGABYTES, "GB", peak, at_least=False))

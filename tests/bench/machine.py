@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -70,14 +69,9 @@ def machine_lines(facts: dict[str, object]) -> str:
     memory, load = facts["memory_bytes"], facts["load"]
     if not isinstance(memory, int) or not isinstance(load, float):
         raise TypeError("memory_bytes and load: need an int and a float")
-    return "\n".join(
-        [
-            f"{facts['processor']}, {facts['cores']} cores, {memory / 1e9:.1f} GB memory, {facts['system']};"
-            f" load {load:.1f} before the start",
-            f"ours:  {_listed(facts['ours'])}",
-            f"peers: {_listed(facts['peers'])}",
-        ]
-    )
+    first = f"{facts['processor']}, {facts['cores']} cores, {memory / 1e9:.1f} GB memory, {facts['system']}"
+    lines = [f"{first}; load {load:.1f} before the start"]
+    return "\n".join([*lines, f"ours:  {_listed(facts['ours'])}", f"peers: {_listed(facts['peers'])}"])
 
 
 def _listed(versions: object) -> str:

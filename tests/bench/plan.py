@@ -11,6 +11,8 @@ from tools import OURS, OURS_PROCESSES, TOOLS
 from trials import Entry
 
 PLAIN_PYTHON = "datasketch"
+# Keep compiled code on disk.
+COMPILED = (OURS, OURS_PROCESSES)
 
 
 @dataclass(frozen=True)
@@ -64,17 +66,18 @@ def entries_of(
     whole = read_documents(plan.data_set, data / plan.data_set)
     if whole is None:
         return None
-    part_bytes = plan.quick_bytes if extent.quick else plan.part_bytes
-    documents = (
-        whole if part_bytes is None else cut(whole, plan.name, spread_rows(whole.lengths, part_bytes), work)
-    )
+    documents = _part(whole, plan.name, plan.quick_bytes if extent.quick else plan.part_bytes, work)
     entries = []
     for name in (*plan.tools, *(plan.more if extent.all_tools else ())):
         if name in wanted:
             tool, own = TOOLS[name], documents
             if name == PLAIN_PYTHON:
-                rows = spread_rows(documents.lengths, PLAIN_QUICK_BYTES if extent.quick else PLAIN_BYTES)
-                own = cut(documents, f"{plan.name}-small", rows, work)
-            few = cut(whole, f"{plan.data_set}-few", first_rows(whole.lengths, tool.start_up_documents), work)
-            entries.append(Entry(tool, own, few, warm_up=name in (OURS, OURS_PROCESSES)))
+                small_bytes = PLAIN_QUICK_BYTES if extent.quick else PLAIN_BYTES
+                own = _part(documents, f"{plan.name}-small", small_bytes, work)
+            few = first_rows(whole.lengths, tool.start_up_documents)
+            entries.append(Entry(tool, own, cut(whole, f"{plan.data_set}-few", few, work), name in COMPILED))
     return entries
+
+
+def _part(whole: Documents, name: str, part_bytes: int | None, work: Path) -> Documents:
+    return whole if part_bytes is None else cut(whole, name, spread_rows(whole.lengths, part_bytes), work)

@@ -27,9 +27,8 @@ class Record:
     ) -> None:
         """Add a table: every run of every tool, its figures, the goals."""
         tools = [row_record(trial, row) for trial, row in zip(trials, rows, strict=True)]
-        self._content["tables"].append(
-            {"name": name, "rows": tools, "goals": [goal_record(goal) for goal in goals]}
-        )
+        answers = [goal_record(goal) for goal in goals]
+        self._content["tables"].append({"name": name, "rows": tools, "goals": answers})
         self._write()
 
     def add_warm_start(self, runs: Sequence[Measurement], failure: str, goals: Sequence[Goal]) -> None:
@@ -59,7 +58,9 @@ def row_record(trial: Trial, row: Figures) -> dict[str, Any]:
 
 def score_record(score: Score | None) -> dict[str, Any] | None:
     """Return a score with its recall and precision."""
-    return score and {**asdict(score), "recall": score.recall, "precision": score.precision}
+    if score is None:
+        return None
+    return {**asdict(score), "recall": score.recall, "precision": score.precision}
 
 
 def goal_record(goal: Goal) -> dict[str, Any]:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from figures import Figures, times_slower
 from goals import Goal
-from tools import OURS, OURS_PROCESSES
+from score import Score
+from tools import OURS, OURS_PROCESSES, Tool
 from truth import Truth
 
 NOTHING = "-"
+WIDTH = 110
+MEANING = textwrap.fill(
+    "Recall and precision are against this project's definition of token and of shingle, at a Jaccard"
+    " similarity of 0.7; tools that cut text otherwise answer a slightly different question. Groups: the"
+    " share of texts with a partner that share a group with one, and of members of groups that belong"
+    " there. Removals: the same of the documents beyond the first of each group.",
+    WIDTH,
+)
 
 # Two lines a heading; the unit is in the lower one.
 HEADINGS = (
@@ -40,7 +50,7 @@ def number(value: float | None, digits: int = 1) -> str:
 
 def cells(row: Figures, ours: Figures | None) -> list[str]:
     """Return the cells of a tool's row, as many as there are headings."""
-    groups, removals = row.groups, row.removals
+    removals = row.removals
     return [
         row.tool,
         number(row.megabytes),
@@ -52,37 +62,39 @@ def cells(row: Figures, ours: Figures | None) -> list[str]:
         number(row.documents_per_second, 0),
         number(row.megabytes_per_core_second),
         number(row.peak_bytes / 1e6, 0),
-        number(groups and groups.recall, 4),
-        number(groups and groups.precision, 4),
-        number(removals and removals.recall, 4),
-        number(removals and removals.precision, 4),
-        number(removals and removals.removable, 0),
-        number(removals and removals.true_removable, 0),
+        *_recall_precision(row.groups),
+        *_recall_precision(removals),
+        number(None if removals is None else removals.removable, 0),
+        number(None if removals is None else removals.true_removable, 0),
         number(times_slower(row, ours)),
     ]
 
 
+def _recall_precision(score: Score | None) -> tuple[str, str]:
+    return (NOTHING, NOTHING) if score is None else (number(score.recall, 4), number(score.precision, 4))
+
+
 def table(rows: Sequence[Figures], ours: Figures | None) -> str:
     """Return the rows under their headings; a tool that failed has its reason for cells."""
-    filled = [cells(row, ours) for row in rows if not row.failure]
-    names = max(len(row.tool) for row in rows) if rows else 0
-    widths = [
-        max(len(cell) for cell in column)
-        for column in zip(*(heading for heading in zip(*HEADINGS, strict=True)), *filled, strict=True)
-    ]
-    widths[0] = max(widths[0], names)
-    lines = [_line(heading, widths) for heading in zip(*HEADINGS, strict=True)]
-    lines.append("─" * len(lines[-1]))
-    lines += [
-        f"{row.tool:{widths[0]}}  {row.failure}" if row.failure else _line(cells(row, ours), widths)
-        for row in rows
-    ]
-    return "\n".join(lines)
+    headings = list(zip(*HEADINGS, strict=True))
+    lines = [[row.tool, row.failure] if row.failure else cells(row, ours) for row in rows]
+    whole = [*headings, *(line for line, row in zip(lines, rows, strict=True) if not row.failure)]
+    widths = [max(map(len, column)) for column in zip(*whole, strict=True)]
+    widths[0] = max([widths[0], *(len(row.tool) for row in rows)])
+    top = [_line(heading, widths) for heading in headings]
+    rule = "─" * len(top[-1])
+    return "\n".join([*top, rule, *(_line(line, widths) for line in lines)])
 
 
 def _line(words: Sequence[str], widths: Sequence[int]) -> str:
-    rest = [f"{word:>{width}}" for word, width in zip(words[1:], widths[1:], strict=True)]
+    # A failure is a single long cell.
+    rest = [f"{word:>{width}}" for word, width in zip(words[1:], widths[1:], strict=False)]
     return "  ".join([f"{words[0]:{widths[0]}}", *rest])
+
+
+def note(tool: Tool) -> str:
+    """Return what to know about a tool."""
+    return textwrap.fill(f"{tool.name}: {tool.note}", WIDTH, initial_indent="  ", subsequent_indent="    ")
 
 
 def goal_line(goal: Goal) -> str:
@@ -99,8 +111,8 @@ def truth_line(name: str, truth: Truth | None) -> str:
         return f"Brute force on {name}: failed or took too long, so recall and precision are not known"
     return (
         f"Brute force on {name}: {len(truth.left):,} pairs of distinct texts at {truth.threshold:g} or above;"
-        f" {truth.removable:,} documents beyond the first of their group, {truth.removable_in_order:,} by keeping or"
-        " removing one after the other"
+        f" {truth.removable:,} documents beyond the first of their group,"
+        f" {truth.removable_in_order:,} by keeping or removing one after the other"
     )
 
 

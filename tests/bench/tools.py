@@ -55,29 +55,32 @@ class Tool:
 
 def our_command(job: Job, *settings: str) -> list[str | Path]:
     """Return the whole audit as a user runs it, with identifiers, sources and licences."""
-    columns = ["--id-column", "id", "--source-column", "source", "--licence-column", "licence"]
-    place = ["--out", job.scratch, "--name", RUN_NAME]
-    return [
-        Path(sys.executable).with_name("dupaudit"),
-        "run",
-        *job.files,
-        *columns,
-        *place,
-        *settings,
-        "--quiet",
+    command = Path(sys.executable).with_name("dupaudit")
+    columns: list[str | Path] = [
+        "--id-column",
+        "id",
+        "--source-column",
+        "source",
+        "--licence-column",
+        "licence",
     ]
+    place: list[str | Path] = ["--out", job.scratch, "--name", RUN_NAME]
+    return [command, "run", *job.files, *columns, *place, *settings, "--quiet"]
+
+
+def our_command_in_processes(job: Job) -> list[str | Path]:
+    """Return the whole audit, with a process a core instead of a thread a core."""
+    return our_command(job, "--set", "cluster.local.processes=true")
 
 
 def our_groups(job: Job) -> Ints:
     """Return the near cluster of each document as a number from 0, -1 for none."""
-    counts = [pq.read_metadata(file).num_rows for file in job.files]
     table = pq.read_table(job.scratch / RUN_NAME / "documents", columns=["doc_id", "cluster_id"])
-    doc_ids = table.column("doc_id").to_numpy()
-    # Files are numbered by URI, which is the order they are given in here.
-    firsts = np.concatenate([[0], np.cumsum(counts)])
-    positions = firsts[(doc_ids >> np.uint64(32)).astype(np.int64)] + (doc_ids & np.uint64(2**32 - 1)).astype(
-        np.int64
-    )
+    counts = [pq.read_metadata(file).num_rows for file in job.files]
+    # The high half numbers the files by URI, which is the order they are given in here.
+    file, row = np.divmod(table.column("doc_id").to_numpy(), np.uint64(2**32))
+    firsts = np.cumsum([0, *counts[:-1]])
+    positions = firsts[file.astype(np.int64)] + row.astype(np.int64)
     clusters = table.column("cluster_id")
     clustered = clusters.is_valid().to_numpy()
     groups = np.full(sum(counts), -1, np.int64)
@@ -100,49 +103,44 @@ def _peer(name: str, script: str, note: str, *, start_up_documents: int = 1, one
     return Tool(name, partial(peer_command, script), peer_answer, note, start_up_documents, one_core)
 
 
-def our_command_in_processes(job: Job) -> list[str | Path]:
-    """Return the whole audit, with a process a core instead of a thread a core."""
-    return our_command(job, "--set", "cluster.local.processes=true")
-
-
 _ALL = (
     Tool(
         OURS,
         our_command,
         our_groups,
-        "the whole `dupaudit run`: every reported pair is compared exactly, all tables are written",
+        "the whole `dupaudit run`; every pair it reports was compared exactly, and all tables are written",
     ),
     Tool(
         OURS_PROCESSES,
         our_command_in_processes,
         our_groups,
-        "the same with `--set cluster.local.processes=true`: a process a core instead of a thread a core",
+        "the same with a process a core instead of a thread a core (`cluster.local.processes=true`)",
     ),
     _peer(
         "rensa",
         "rensa_script.py",
-        "word 5-grams by `re` in Python, in a process a core; answers keep or remove and names no partner, so it has"
-        " removals but no groups; matches are estimated from sketches, never compared",
+        "word 5-grams made by `re`, in a process a core; keeps or removes and names no partner, so it has"
+        " removals but no groups; a match is estimated from sketches, not compared",
     ),
     _peer(
         "text-dedup",
         "text_dedup_minhash.py",
-        "14 bands of 9; splits at every single separator, so indented code is full of empty words; groups are components"
-        " of matches in a band, never compared; documents without a word match each other",
+        "splits at every single separator, so that indented code is full of empty words; 14 bands of 9, a"
+        " match in a band is not compared; documents without a word match each other",
     ),
     _peer(
         "datatrove",
         "datatrove_minhash.py",
-        "14 bands of 8, an even chance at a similarity of 0.69; every number becomes 0 and diacritics go; documents"
-        " under 5 words are never looked at, also where they are equal; groups are components of matches in a band,"
-        " never compared; start-up is measured with 10 documents",
+        "every number becomes 0, diacritics go; documents under 5 words are kept without a look, equal or"
+        " not; 14 bands of 8, an even chance at a similarity of 0.69, a match in a band is not compared;"
+        " start-up with 10 documents",
         start_up_documents=10,
     ),
     _peer(
         "datasketch",
         "datasketch_plain.py",
-        "a plain Python loop in one process, 14 bands of 9, matches in a band, never compared; on a small part of its"
-        " own, so its ratio is one of MB/s",
+        "a plain Python loop in one process; 14 bands of 9, a match in a band is not compared; on a small"
+        " part of the documents, so that `times ours` is one of MB/s",
         one_core=True,
     ),
 )

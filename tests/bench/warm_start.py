@@ -51,16 +51,15 @@ def warm_start_lines(start: WarmStart) -> list[str]:
         for label, run in zip(labels, start.runs, strict=False)
     ]
     if len(start.runs) > 2:
-        lines.append(
-            f"  {'median after the first':28}  {median(run.wall_seconds for run in start.runs[1:]):6.2f} s"
-        )
+        middle = median(run.wall_seconds for run in start.runs[1:])
+        lines.append(f"  {'median after the first':28}  {middle:6.2f} s")
     return [*lines, *([f"  {start.failure}"] if start.failure else [])]
 
 
 def warm_start_goals(start: WarmStart) -> list[Goal]:
     """Return the goals for the first and the second run; they are of wall time, imports included."""
     walls: list[float | None] = [run.wall_seconds for run in start.runs]
-    first, second = (walls + [None, None])[:2]
+    first, second = [*walls, None, None][:2]
     return [
         Goal("second run", SECOND_RUN_SECONDS, "s", second, at_least=False),
         Goal("first run ever", FIRST_EVER_SECONDS, "s", first, at_least=False),

@@ -171,6 +171,15 @@ def test_batch_goes_on_from_the_text_that_found_no_room() -> None:
 # --- shared_counts -------------------------------------------------------------------------------
 
 
+def test_set_after_another_meets_a_clean_table() -> None:
+    numbers = [range(1, 5), range(5, 8), range(1, 3)]
+    assert _shared(numbers, [(0, 2), (1, 2), (1, 0), (0, 1)]) == [2, 0, 0, 0]
+    table = _table(16)
+    for _ in range(3):
+        assert _shared(numbers, [(0, 2)], table=table) == [2]
+        assert _shared(numbers, [(1, 2)], table=table) == [0]
+
+
 @given(SETS)
 def test_shared_counts_equal_those_of_python_sets(numbers: list[set[int]]) -> None:
     pairs = [(i, j) for i in range(len(numbers)) for j in range(len(numbers))]
@@ -224,15 +233,6 @@ def test_runs_of_equal_left_sets_share_a_table() -> None:
     ]
     assert -1 in expected
     assert _shared(numbers, pairs, floor) == expected
-
-
-def test_set_after_another_meets_a_clean_table() -> None:
-    numbers = [range(1, 5), range(5, 8), range(1, 3)]
-    assert _shared(numbers, [(0, 2), (1, 2), (1, 0), (0, 1)]) == [2, 0, 0, 0]
-    table = _table(16)
-    for _ in range(3):
-        assert _shared(numbers, [(0, 2)], table=table) == [2]
-        assert _shared(numbers, [(1, 2)], table=table) == [0]
 
 
 def test_values_that_meet_in_one_slot_are_told_apart() -> None:

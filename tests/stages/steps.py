@@ -17,7 +17,7 @@ from pipeline.stages.candidates import propose
 from pipeline.stages.clusters import Clusters, find_clusters
 from pipeline.stages.components import Assigned, Plan, assign, plan
 from pipeline.stages.documents import Attached, attach
-from pipeline.stages.inputs import InputFile, Shard, ShardPiece, inspect, list_files, shards
+from pipeline.stages.inputs import InputFile, Shard, ShardPiece, inspect, list_files, shards, source_of
 from pipeline.stages.pairs import Verified, measure_links, verify
 from pipeline.stages.places import write_places
 from pipeline.stages.scan import ScanParameters, ScanResult, Segment, scan
@@ -25,6 +25,7 @@ from pipeline.stages.sets import read_sets
 from pipeline.stages.sketches import Survivors, attach_left, filter_right
 from pipeline.stages.texts import TextsResult, group_texts
 
+BY_FILE = r"/([^/]+)\.jsonl$"  # the source of a document is the name of its file
 NEAR = NearConfig(threshold=0.7, floor=0.5, permutations=64)
 PARAMETERS = ScanParameters(Columns(), NEAR.shingle_tokens, NEAR.permutations, NEAR.seed, *NEAR.banding)
 
@@ -64,11 +65,11 @@ class Corpus:
 
 
 def cut(files: Sequence[InputFile], shard_bytes: int, source: str | None = None) -> tuple[Shard, ...]:
-    """The shards of some files."""
+    """The shards of some files; `source` is an expression that finds the source in the path."""
     found = inspect(files, shard_bytes)
     assert not any(item.problem for item in found)
     pieces = [
-        ShardPiece(i, file, piece, source)
+        ShardPiece(i, file, piece, source_of(file.uri, source))
         for i, (file, item) in enumerate(zip(files, found, strict=True))
         for piece in item.pieces
     ]

@@ -37,7 +37,7 @@ from pipeline.stages.scan import (
     texts_schema,
 )
 from tests import oracles
-from tests.stages.steps import PARAMETERS, Corpus, all_rows, columns_of, cut, doc, rows_of, scanned
+from tests.stages.steps import BY_FILE, PARAMETERS, Corpus, all_rows, columns_of, cut, doc, rows_of, scanned
 
 LONG = "The quick brown fox jumps over the lazy dog, and then once more."
 DECOMPOSED = unicodedata.normalize("NFD", "Café au lait, très chaud, s'il vous plaît")
@@ -199,7 +199,7 @@ def test_labels_come_from_columns(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     parameters = replace(PARAMETERS, columns=Columns("text", "name", "site", "terms"))
-    found = _documents(_scan_file(path, tmp_path / "scan", parameters, "from the path").segments)
+    found = _documents(_scan_file(path, tmp_path / "scan", parameters, BY_FILE).segments)
     assert [(row["id"], row["source"], row["licence"]) for row in found] == [
         ("7", "web", "MIT"),
         (None, None, None),
@@ -210,8 +210,8 @@ def test_labels_come_from_columns(tmp_path: Path) -> None:
 def test_source_comes_from_the_path_where_no_column_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'{"text": "a", "source": "no"}\n{"text": 5}\n{"text": "b"}\n')
-    found = _documents(_scan_file(path, tmp_path / "scan", PARAMETERS, "pip").segments)
-    assert [row["source"] for row in found] == ["pip", "pip"]
+    found = _documents(_scan_file(path, tmp_path / "scan", PARAMETERS, BY_FILE).segments)
+    assert [row["source"] for row in found] == ["a", "a"]
 
 
 # --- segments -------------------------------------------------------------------------------------

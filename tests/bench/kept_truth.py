@@ -1,6 +1,6 @@
 """The truth about documents by brute force, computed once in a process of its own, kept on disk.
 
-Usage: python truths.py THRESHOLD OUTPUT.npz INPUT.parquet [INPUT.parquet ...]
+Usage: python kept_truth.py THRESHOLD OUTPUT.npz INPUT.parquet [INPUT.parquet ...]
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
-
 from measure import measure
 from sets import Documents, read_texts
 from trials import report
@@ -51,7 +50,8 @@ def truth_of(documents: Documents, work: Path) -> Truth | None:
 
 def save(truth: Truth, path: Path) -> None:
     """Write a truth as one file of arrays."""
-    np.savez(path, **{field.name: np.asarray(getattr(truth, field.name)) for field in fields(truth)})
+    values = {field.name: np.asarray(getattr(truth, field.name)) for field in fields(truth)}
+    np.savez(path, allow_pickle=False, **values)
 
 
 def load(path: Path) -> Truth:

@@ -1,0 +1,109 @@
+"""The second look proposes what its documented rule says, and nothing that it need not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from pipeline.kernels.resemblance import agreeing, look_again, words
+
+Pairs = set[tuple[int, int]]
+
+
+def _look(
+    sketches: NDArray[np.uint8],
+    starts: list[int],
+    labels: list[int],
+    least: int,
+    tries: int = 100,
+    scouts: int = 100,
+    budget: int = 1 << 40,
+) -> tuple[Pairs, int]:
+    n = len(sketches)
+    packed, padding = words(sketches)
+    left, right = np.empty(n * n, np.int64), np.empty(n * n, np.int64)
+    scratch = [np.empty(n, np.int64) for _ in range(3)]
+    found, left_out = look_again(
+        packed,
+        np.array(starts),
+        np.array(labels),
+        least + padding,
+        tries,
+        scouts,
+        tries,
+        budget,
+        *scratch,
+        left,
+        right,
+    )
+    return set(zip(left[:found].tolist(), right[:found].tolist(), strict=True)), left_out
+
+
+@given(st.integers(1, 40), st.integers(2, 6), st.integers(0, 2**32 - 1))
+def test_agreement_equals_a_count_of_equal_bytes(width: int, n: int, seed: int) -> None:
+    sketches = np.random.default_rng(seed).integers(0, 4, (n, width)).astype(np.uint8)
+    sketches[0] ^= np.uint8(0x80)
+    packed, padding = words(sketches)
+    for one in range(n):
+        for two in range(n):
+            expected = np.count_nonzero(sketches[one] == sketches[two])
+            assert agreeing(packed, one, two) - padding == expected
+            with np.errstate(over="ignore"):  # wraps on purpose
+                assert agreeing.py_func(packed, one, two) - padding == expected
+
+
+def _expected(sketches: NDArray[np.uint8], starts: list[int], labels: list[int], least: int) -> Pairs:
+    pairs = set()
+    for first, stop in zip(starts[:-1], starts[1:], strict=True):
+        sizes = {label: labels[first:stop].count(label) for label in labels[first:stop]}
+        main = min(sizes, key=lambda label: (-sizes[label], label))
+        for x in range(first, stop):
+            for y in range(first, stop):
+                alike = np.count_nonzero(sketches[x] == sketches[y]) >= least
+                if labels[x] != main and labels[x] != labels[y] and alike:
+                    pairs.add((x, y))
+    return pairs
+
+
+@given(st.data())
+def test_every_alike_pair_with_an_end_outside_the_largest_cluster_is_proposed(data: st.DataObject) -> None:
+    sizes = data.draw(st.lists(st.integers(1, 6), min_size=1, max_size=4))
+    starts = np.concatenate([[0], np.cumsum(sizes)]).tolist()
+    labels: list[int] = []
+    for first, size in zip(starts, sizes, strict=False):
+        drawn = [data.draw(st.integers(0, size - 1)) for _ in range(size)]
+        labels += [first + drawn.index(label) for label in drawn]
+    seed = data.draw(st.integers(0, 1000))
+    sketches = np.random.default_rng(seed).integers(0, 2, (len(labels), 16)).astype(np.uint8)
+    pairs, left_out = _look(sketches, starts, labels, least=9)
+    assert pairs == _expected(sketches, starts, labels, least=9)
+    assert left_out == 0
+
+
+def test_a_text_proposes_its_most_alike_first_when_tries_are_few() -> None:
+    sketches = np.zeros((6, 8), np.uint8)
+    for other, differing in ((1, 3), (2, 1), (3, 2), (4, 1), (5, 0)):
+        sketches[other, :differing] = other
+    # 1 to 5 are one cluster; 0 is alone. Nearest: 5 (0 differ), 2 and 4 (1), 3 (2), 1 (3).
+    labels = [0, 1, 1, 1, 1, 1]
+    assert _look(sketches, [0, 6], labels, least=1, tries=3)[0] == {(0, 5), (0, 2), (0, 4)}
+    assert _look(sketches, [0, 6], labels, least=1, tries=2)[0] == {(0, 5), (0, 2)}
+    assert _look(sketches, [0, 6], labels, least=1, tries=1)[0] == {(0, 5)}
+
+
+def test_only_so_many_texts_of_a_cluster_look_again() -> None:
+    sketches = np.zeros((7, 8), np.uint8)
+    labels = [0, 0, 0, 0, 4, 4, 4]
+    for scouts in (1, 2, 3):
+        pairs, _ = _look(sketches, [0, 7], labels, least=8, scouts=scouts)
+        assert {x for x, _ in pairs} == set(range(4, 4 + scouts))
+
+
+@pytest.mark.parametrize(("budget", "left_out"), [(0, 4), (5, 3), (19, 1), (20, 0)])
+def test_texts_beyond_the_budget_are_counted(budget: int, left_out: int) -> None:
+    pairs, counted = _look(np.zeros((5, 8), np.uint8), [0, 5], [0, 1, 2, 3, 4], least=8, budget=budget)
+    assert counted == left_out
+    assert {x for x, _ in pairs} == set(range(1, 5 - left_out))

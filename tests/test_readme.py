@@ -1,0 +1,60 @@
+"""The README says what the code says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pipeline import schemas
+from pipeline.config import parse
+from pipeline.progress import Progress
+from pipeline.run import run_audit
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_tables_are_those_of_the_schemas() -> None:
+    assert schemas.markdown() in README
+
+
+@pytest.mark.parametrize("name", re.findall(r"\]\(((?!http)[^)]+)\)", README))
+def test_links_lead_somewhere(name: str) -> None:
+    assert (ROOT / name).exists()
+
+
+@pytest.mark.parametrize("name", re.findall(r"^  (\S+\.py|\w+/)", README, re.MULTILINE))
+def test_the_map_names_files_that_exist(name: str) -> None:
+    assert (ROOT / "pipeline" / name).exists()
+
+
+def test_the_commands_are_targets_and_subcommands() -> None:
+    targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    named = {one or two for one, two in re.findall(r"^make ([a-z-]+)|`make ([a-z-]+)`", README, re.MULTILINE)}
+    assert {"audit", "test"} <= named - {""} <= set(targets)
+    cli = (ROOT / "pipeline" / "cli.py").read_text()
+    for command in set(re.findall(r"dupaudit ([a-z]+) ", README)):
+        assert f"def {command}(" in cli
+
+
+def test_the_queries_run(tmp_path: Path) -> None:
+    import duckdb
+
+    data = tmp_path / "a.csv"
+    data.write_text("text,s\n" + "a b c d e f g h,x\n" * 3 + "a b c d e f g h i,y\n")
+    config = {"inputs": str(data), "out": str(tmp_path), "source": {"column": "s"}}
+    run = run_audit(parse(config), "r", Progress(quiet=True))
+    sql = re.search(r"```sql\n(.*?)```", README, re.DOTALL)
+    python = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+    assert sql and python
+    found = duckdb.sql(sql[1].replace("audits/<run>", str(run))).fetchall()
+    assert [(copies, row) for copies, _, row in found] == [(3, 0)]
+    *lines, last = python[1].replace("audits/<run>", str(run)).strip().splitlines()
+    scope: dict[str, object] = {}
+    exec("\n".join(lines), scope)
+    table = eval(last, scope)
+    assert isinstance(table, pl.DataFrame)
+    assert table.rows() == [("x", "y", 1)]
