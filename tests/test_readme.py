@@ -36,7 +36,7 @@ def test_the_commands_are_targets_and_subcommands() -> None:
     named = {one or two for one, two in re.findall(r"^make ([a-z-]+)|`make ([a-z-]+)`", README, re.MULTILINE)}
     assert {"audit", "test"} <= named - {""} <= set(targets)
     cli = (ROOT / "pipeline" / "cli.py").read_text()
-    for command in set(re.findall(r"dupaudit ([a-z]+) ", README)):
+    for command in set(re.findall(r"(?:bin/|`)dupaudit ([a-z]+)", README)):
         assert f"def {command}(" in cli
 
 
