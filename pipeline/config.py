@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from pipeline.errors import ConfigError
 
@@ -164,6 +172,13 @@ class Config(_Section):
     max_rejected_fraction: float = Field(0.5, ge=0, le=1)
     near: NearConfig = NearConfig()
     cluster: ClusterConfig = ClusterConfig(local=LocalConfig())
+
+    @field_validator("out")
+    @classmethod
+    def _a_folder(cls, value: str) -> str:
+        if "://" in value or not value:
+            raise ValueError("a folder on a file system that all workers share, not a URL")
+        return value
 
     @model_validator(mode="before")
     @classmethod

@@ -18,12 +18,11 @@ from pipeline.stages.pairs import Verified, measure_links, verify
 from pipeline.stages.scan import ScanParameters, Segment
 from pipeline.stages.sets import read_sets
 from pipeline.stages.sketches import Survivors, attach_left, filter_right
+from pipeline.stages.summary import Figures
 from pipeline.stages.texts import TextsResult
 
 KEYS_A_RANGE, MOST_KEYS_A_RANGE = 1 << 19, 1 << 22  # 16 bytes each, held about four times over
 FORESTS_A_MERGE = 8
-
-Figures = dict[str, tuple[float | None, str]]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shutil
 import uuid
 from dataclasses import dataclass, replace
@@ -18,10 +19,9 @@ from pipeline.config import Config
 from pipeline.engine import Engine, open_engine
 from pipeline.errors import AuditError, ConfigError, InputError
 from pipeline.manifest import write_manifest
-from pipeline.near import Figures, Near, Scanned, find_near
+from pipeline.near import Near, Scanned, find_near
 from pipeline.progress import Progress
 from pipeline.readers.rows import Columns
-from pipeline.recall import estimate
 from pipeline.stages import summary
 from pipeline.stages.clusters import write_clusters
 from pipeline.stages.documents import (
@@ -47,6 +47,7 @@ from pipeline.stages.inputs import (
 from pipeline.stages.pairs import write_pairs
 from pipeline.stages.places import write_places
 from pipeline.stages.scan import ScanParameters, ScanResult, Segment, scan
+from pipeline.stages.summary import Figures
 from pipeline.stages.texts import group_texts
 
 FILES_A_TASK = 256  # files an inspecting task looks into
@@ -83,6 +84,10 @@ def run_audit(config: Config, name: str | None, progress: Progress) -> Path:
     """
     started = datetime.now(UTC)
     out = Path(config.out).resolve()
+    if name is not None and not re.fullmatch(r"\w[\w.+-]*", name):
+        raise ConfigError(
+            "not a name for a run", got=repr(name), expected="letters, digits and any of . + - _"
+        )
     run = out / (name or _free_name(out, started))
     if run.exists():
         raise ConfigError(f"there is a run {run.name} already", where=str(out), fix="choose another --name")
@@ -216,9 +221,9 @@ class _Audit:
                 expected=f"at most {self.config.max_rejected_fraction:.1%} (max_rejected_fraction)",
                 fix="check text_column and format, or raise max_rejected_fraction",
             )
-        written = summary.write_rejects(
-            scans.shards, scans.results, places, files.bad, str(self.output / "rejects")
-        )
+        folder = str(self.output / "rejects")
+        item = (scans.shards, scans.results, places, files.bad, folder)
+        written = self.engine.map("rejects", summary.write_rejects, [item])[0]
         self._write_inputs(scans, files)
         return {
             "input_files": (len(files.listing.files), "files"),
@@ -335,14 +340,7 @@ class _Audit:
 
     def summary(self, figures: Figures, written: list[DocumentsResult], attached: list[Attached]) -> Figures:
         with self.progress.stage("summary") as counts:
-            folder = self.output / "summary"
-            summary.write_histogram(written, str(folder / "histogram.parquet"))
-            summary.write_sources(written, str(folder / "sources.parquet"))
-            figures |= summary.corpus_figures(written) | summary.grain_figures(written)
-            recall = estimate(part.recall for part in attached)
-            figures["near_findable_texts"] = sum(part.recall.found for part in attached), "texts"
-            figures["recall"] = recall.estimate, "0 to 1"
-            figures["recall_low"], figures["recall_high"] = (recall.low, "0 to 1"), (recall.high, "0 to 1")
-            summary.write_metrics(figures, str(folder / "metrics.parquet"))
+            item = (written, [part.recall for part in attached], figures, str(self.output / "summary"))
+            figures = self.engine.map("summary", summary.write_summary, [item])[0]
             counts["metrics"] = len(figures)
         return figures

@@ -9,7 +9,7 @@ import io
 import json
 import lzma
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,7 +19,7 @@ import zstandard
 from pyarrow import ipc
 
 from pipeline.errors import AuditError, ConfigError, InputError
-from tests.audits import Audited, audit, audit_texts, write_rows
+from tests.audits import Audited, audit, audit_texts, without_dask, write_rows
 
 GOOD = "one two three four five six"
 NASTY: dict[str, tuple[bytes | None, str]] = {
@@ -33,7 +33,7 @@ NASTY: dict[str, tuple[bytes | None, str]] = {
     "four signs": ("東京都庁".encode(), "short"),
     "five tokens": (b"one two three four five", "ok"),
     "invalid UTF-8": (b"one two three \xff four five", "invalid_utf8"),
-    "cut in a character": ("one two three four fünf".encode()[:-2], "invalid_utf8"),
+    "cut in a character": ("one two three four fü".encode()[:-1], "invalid_utf8"),
     "a surrogate as bytes": (b"one \xed\xa0\x80 two", "invalid_utf8"),
     "overlong": (b"one \xc0\xaf two three four five", "invalid_utf8"),
     "invalid after a combining mark": (b"e\xcc\x81 x \xff", "invalid_utf8"),
@@ -45,6 +45,16 @@ NASTY: dict[str, tuple[bytes | None, str]] = {
 }
 CONTENTS = [content for content, _ in NASTY.values()]
 OUTCOMES = [outcome for _, outcome in NASTY.values()]
+
+
+@pytest.fixture(autouse=True)
+def _quick(request: pytest.FixtureRequest) -> Iterator[None]:
+    # Most tests do without Dask; errors are told through it.
+    if "error" in request.node.name:
+        yield
+        return
+    with without_dask():
+        yield
 
 
 def outcomes(audited: Audited, path: Path) -> dict[int, str]:
@@ -364,4 +374,4 @@ def test_counts_of_a_mixed_corpus_add_up(tmp_path: Path) -> None:
     assert rows == {row["uri"]: row["rows"] for row in audited.rows("inputs")}
     assert sum(rows.values()) == len(MAKERS) * len(CONTENTS) == audited.metrics["input_rows"]
     good = [row for row in audited.documents if row["status"] != "empty"]
-    assert {row["copies"] for row in good} <= {9, 18}, "nine files hold each text, and two texts are equal"
+    assert {row["copies"] % len(MAKERS) for row in good} == {0}, "each file holds each text"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import polars as pl
 import pyarrow as pa
 
 from pipeline.artifacts import PART_ROWS, frame, read_work, write_output
 from pipeline.errors import InputError
+from pipeline.recall import Findable, estimate
 from pipeline.schemas import HISTOGRAM, METRICS, REJECTS, SOURCES
 from pipeline.stages.documents import BY_COPIES, BY_SOURCE, GRAINS, DocumentsResult
 from pipeline.stages.inputs import InputFile, Shard
 from pipeline.stages.places import Places
 from pipeline.stages.scan import STATUS, ScanResult
+
+Figures = dict[str, tuple[float | None, str]]  # value and unit by name
 
 # Lower end and name of each repeat bin.
 BINS = ((1, "1"), (2, "2-5"), (6, "6-20"), (21, "21-100"), (101, "101-1000"), (1001, ">1000"))
@@ -78,10 +81,10 @@ def _sum(rows: pl.DataFrame, column: str) -> int:
     return int(rows[column].sum())
 
 
-def grain_figures(parts: Sequence[DocumentsResult]) -> dict[str, tuple[float | None, str]]:
+def grain_figures(parts: Sequence[DocumentsResult]) -> Figures:
     """The headline figures of each grain: distinct, groups of two or more, surplus, largest."""
     rows = _by_copies(parts)
-    figures: dict[str, tuple[float | None, str]] = {}
+    figures: Figures = {}
     for grain in GRAINS:
         mine = rows.filter(pl.col("grain") == grain)
         again = mine.filter(pl.col("copies") > 1)
@@ -98,10 +101,10 @@ def grain_figures(parts: Sequence[DocumentsResult]) -> dict[str, tuple[float | N
     return figures
 
 
-def corpus_figures(parts: Sequence[DocumentsResult]) -> dict[str, tuple[float | None, str]]:
+def corpus_figures(parts: Sequence[DocumentsResult]) -> Figures:
     """Size of the corpus, and its documents by status."""
     rows = _merged([part.by_source for part in parts], BY_SOURCE, ["source", "licence"])
-    figures: dict[str, tuple[float | None, str]] = {}
+    figures: Figures = {}
     for name in ("documents", "tokens", "bytes"):
         figures[name] = _sum(rows, name), name
     for status in STATUS:
@@ -109,7 +112,7 @@ def corpus_figures(parts: Sequence[DocumentsResult]) -> dict[str, tuple[float | 
     return figures
 
 
-def write_metrics(figures: Mapping[str, tuple[float | None, str]], path: str) -> None:
+def write_metrics(figures: Figures, path: str) -> None:
     """Write named figures with their units."""
     names = sorted(figures)
     columns = {
@@ -120,6 +123,33 @@ def write_metrics(figures: Mapping[str, tuple[float | None, str]], path: str) ->
         "unit": pa.array([figures[n][1] for n in names], pa.large_string()),
     }
     write_output(METRICS, pa.table(columns), path)
+
+
+def write_summary(
+    parts: Sequence[DocumentsResult], found: Sequence[Findable], figures: Figures, folder: str
+) -> Figures:
+    """Write histogram, sources and metrics.
+
+    Args:
+        found: what each key range says about recall. figures: those known from earlier stages.
+
+    Returns:
+        All figures.
+    """
+    write_histogram(parts, f"{folder}/histogram.parquet")
+    write_sources(parts, f"{folder}/sources.parquet")
+    recall = estimate(found)
+    every = {
+        **figures,
+        **corpus_figures(parts),
+        **grain_figures(parts),
+        "near_findable_texts": (sum(part.found for part in found), "texts"),
+        "recall": (recall.estimate, "0 to 1"),
+        "recall_low": (recall.low, "0 to 1"),
+        "recall_high": (recall.high, "0 to 1"),
+    }
+    write_metrics(every, f"{folder}/metrics.parquet")
+    return every
 
 
 def write_rejects(

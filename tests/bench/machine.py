@@ -57,7 +57,7 @@ def machine_facts(peers_python: Path) -> dict[str, object]:
         "processor": processor_model(cpuinfo.read_text() if cpuinfo.exists() else ""),
         "cores": cores(),
         "memory_bytes": psutil.virtual_memory().total,
-        "system": platform.platform(terse=True),
+        "system": f"{platform.system()} {platform.machine()}",
         "load": os.getloadavg()[0],
         "ours": {"Python": platform.python_version(), **{name: version(name) for name in OUR_PACKAGES}},
         "peers": peer_versions(peers_python),

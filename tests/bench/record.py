@@ -34,7 +34,7 @@ class Record:
     def add_warm_start(self, runs: Sequence[Measurement], failure: str, goals: Sequence[Goal]) -> None:
         """Add the warm start: its runs in order."""
         self._content["warm_start"] = {
-            "runs": [asdict(run) for run in runs],
+            "runs": [run_record(run) for run in runs],
             "failure": failure,
             "goals": [goal_record(goal) for goal in goals],
         }
@@ -49,10 +49,21 @@ def row_record(trial: Trial, row: Figures) -> dict[str, Any]:
     """Return a tool's measurements and what follows from them, as plain values."""
     return {
         **asdict(row),
+        "beyond_seconds": row.beyond_seconds,
+        "megabytes_per_second": row.megabytes_per_second,
         "groups": score_record(row.groups),
         "removals": score_record(row.removals),
-        "start_up_runs": [asdict(run) for run in trial.start_ups],
-        "runs": [asdict(run) for run in trial.runs],
+        "start_up_runs": [run_record(run) for run in trial.start_ups],
+        "runs": [run_record(run) for run in trial.runs],
+    }
+
+
+def run_record(run: Measurement) -> dict[str, Any]:
+    """Return a run without what it printed."""
+    return {
+        "wall_seconds": run.wall_seconds,
+        "peak_tree_bytes": run.peak_tree_bytes,
+        "returncode": run.returncode,
     }
 
 

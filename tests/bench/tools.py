@@ -56,16 +56,9 @@ class Tool:
 def our_command(job: Job, *settings: str) -> list[str | Path]:
     """Return the whole audit as a user runs it, with identifiers, sources and licences."""
     command = Path(sys.executable).with_name("dupaudit")
-    columns: list[str | Path] = [
-        "--id-column",
-        "id",
-        "--source-column",
-        "source",
-        "--licence-column",
-        "licence",
-    ]
-    place: list[str | Path] = ["--out", job.scratch, "--name", RUN_NAME]
-    return [command, "run", *job.files, *columns, *place, *settings, "--quiet"]
+    columns = ("--id-column", "id", "--source-column", "source", "--licence-column", "licence")
+    place = ("--out", job.scratch, "--name", RUN_NAME, "--quiet")
+    return [command, "run", *job.files, *columns, *place, *settings]
 
 
 def our_command_in_processes(job: Job) -> list[str | Path]:

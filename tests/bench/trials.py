@@ -92,7 +92,7 @@ def _attempt(trial: Trial, documents: Documents, place: Place, label: str) -> Me
         if not trial.failure:
             try:
                 trial.answer = tool.answer(job)
-            except (OSError, KeyError, ValueError) as error:
+            except (OSError, LookupError, ValueError) as error:
                 trial.failure = f"its answer cannot be read: {error}"
     return None if trial.failure else run
 

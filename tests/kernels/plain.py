@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import ModuleType
 
 import numpy as np
 import pytest
 
-from pipeline.kernels import hashing, minhash, scan, sets, stars, tokens, union_find
+import pipeline.kernels
 from tests.kernels import tokenising
 
-_MODULES: tuple[ModuleType, ...] = (hashing, tokens, minhash, scan, sets, stars, union_find, tokenising)
+_NAMES = [f"pipeline.kernels.{module.name}" for module in pkgutil.iter_modules(pipeline.kernels.__path__)]
 
 
 @contextmanager
@@ -23,7 +24,7 @@ def plain_python() -> Iterator[None]:
     differently, so it is all or nothing. Unsigned arithmetic wraps on purpose.
     """
     with pytest.MonkeyPatch.context() as patch, np.errstate(over="ignore"):
-        for module in _MODULES:
+        for module in (*map(importlib.import_module, _NAMES), tokenising):
             for name, value in vars(module).items():
                 if hasattr(value, "py_func"):
                     patch.setattr(module, name, value.py_func)

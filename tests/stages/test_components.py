@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from pipeline.artifacts import END_OF_KEYS, KeyRange, key_ranges, read_work, table_of, write_work
 from pipeline.stages import components as stage
 from pipeline.stages.components import (
-    FOREST,
     Plan,
     block_of,
     block_pairs,
@@ -36,8 +36,9 @@ IDS = st.integers(0, LAST) | st.sampled_from([0, 1, 2, 2**61 - 1, 2**61, 2**63 -
 EDGES = st.lists(st.tuples(IDS, IDS).filter(lambda edge: edge[0] != edge[1]), max_size=25)
 
 
-def _ends(edges: Sequence[Edge]) -> tuple[np.ndarray[tuple[int], np.dtype[np.uint64]], ...]:
-    return tuple(np.array([edge[end] for edge in edges], np.uint64) for end in (0, 1))
+def _ends(edges: Sequence[Edge]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    left, right = (np.array([edge[end] for edge in edges], np.uint64) for end in (0, 1))
+    return left, right
 
 
 def _edges(path: str) -> list[Edge]:
@@ -123,7 +124,8 @@ def test_labels_of_the_plan_do_not_depend_on_the_ranges(
 
 def _random_graph(seed: int) -> tuple[list[Edge], dict[int, int]]:
     rng = random.Random(seed)
-    edges, tokens = [], {}
+    edges: list[Edge] = []
+    tokens: dict[int, int] = {}
     for _ in range(rng.randint(1, 25)):
         nodes = [rng.getrandbits(64) for _ in range(rng.choice([2, 2, 3, 5, 40]))]
         edges += [(rng.choice(nodes[: i + 1]), node) for i, node in enumerate(nodes[1:])]
@@ -242,4 +244,3 @@ def test_corpus_without_edges_wants_nothing(tmp_path: Path) -> None:
     there = placed(filtered(scanned(tmp_path, ["one text", "another text", "", "a third one of its own"])))
     assert all_rows([part.wanted for part in there.assigned] + [part.edges for part in there.assigned]) == []
     assert (there.sets, [part.block_pairs for part in there.assigned]) == ([], [()] * 3)
-    assert read_work(write_work(FOREST.empty_table(), tmp_path / "x")).num_rows == 0

@@ -1,0 +1,299 @@
+"""Exact comparison: every reported pair, and every number beside it, is that of plain sets."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from pipeline.artifacts import END_OF_KEYS, write_work
+from pipeline.normalise import normalised, shingles
+from pipeline.schemas import PAIRS
+from pipeline.stages import components as blocks
+from pipeline.stages.pairs import COMPARED, measure_links, verify, write_pairs
+from tests import corpus as planted
+from tests import oracles
+from tests.stages.steps import (
+    BY_FILE,
+    NEAR,
+    Compared,
+    Corpus,
+    Placed,
+    all_rows,
+    compared,
+    filtered,
+    near_duplicates,
+    placed,
+    rows_of,
+    scanned,
+)
+
+Pair = tuple[int, int]
+
+
+def _firsts(corpus: Corpus) -> dict[str, int]:
+    """The first document of every distinct text, by its normalised form."""
+    found: dict[str, int] = {}
+    for number, text in sorted(corpus.texts.items()):
+        if text is not None:
+            found.setdefault(normalised(text), number)
+    return found
+
+
+def _true_pairs(corpus: Corpus, floor: float) -> dict[Pair, float]:
+    """By brute force: every pair of distinct texts at or above the floor, by first document."""
+    firsts = _firsts(corpus)
+    found = oracles.near_pairs(firsts, floor)
+    return {(min(firsts[a], firsts[b]), max(firsts[a], firsts[b])): j for (a, b), j in found.items()}
+
+
+def _check_row(corpus: Corpus, row: dict[str, Any]) -> None:
+    one, two = corpus.texts[row["doc_a"]] or "", corpus.texts[row["doc_b"]] or ""
+    assert row["doc_a"] < row["doc_b"]
+    assert row["jaccard"] == pytest.approx(oracles.jaccard(one, two), abs=1e-12)
+    assert row["containment_a"] == pytest.approx(oracles.containment(one, two), abs=1e-12)
+    assert row["containment_b"] == pytest.approx(oracles.containment(two, one), abs=1e-12)
+    assert row["shared_shingles"] == len(shingles(one) & shingles(two))
+    names = "abcd"
+    assert (row["source_a"], row["source_b"]) == (names[row["doc_a"] >> 32], names[row["doc_b"] >> 32])
+
+
+def _pairs(rows: Iterable[dict[str, Any]]) -> dict[Pair, float]:
+    return {(row["doc_a"], row["doc_b"]): row["jaccard"] for row in rows}
+
+
+# --- the corpus with a repeat of every kind -------------------------------------------------------
+
+
+def test_pairs_are_those_of_brute_force(audited: Compared) -> None:
+    corpus = audited.placed.filtered.corpus
+    rows = all_rows(audited.pairs)
+    assert _pairs(rows) == pytest.approx(_true_pairs(corpus, NEAR.floor), abs=1e-12)
+    assert len(_pairs(rows)) > 5
+    for row in rows:
+        _check_row(corpus, row)
+
+
+def test_tables_of_pairs_are_in_order_of_their_first_document(audited: Compared) -> None:
+    for path in audited.pairs:
+        ends = [(row["doc_a"], row["doc_b"]) for row in rows_of(path)]
+        assert ends == sorted(ends)
+
+
+def test_counts_are_those_of_the_pairs(audited: Compared) -> None:
+    for part in audited.verified:
+        rows = rows_of(part.pairs)
+        assert part.at_floor == len(rows)
+        assert part.at_threshold == sum(row["jaccard"] >= NEAR.threshold for row in rows)
+        assert part.compared >= part.at_floor >= part.at_threshold
+        assert part.left_out == 0
+
+
+# --- across blocks --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def families(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """Families of windows that reach from equal to hardly alike, with copies, over four files."""
+    rng = random.Random(21)
+    texts = []
+    for size in (2, 3, 14, 2, 9):
+        words = planted.fresh(rng, 120)
+        texts += [planted.window(words, 3 * i, 40) for i in range(size)]
+    texts += [planted.disguised(rng, text.split()) for text in texts[::4]]
+    texts += [planted.text(rng, 25) for _ in range(5)] + ["short one", "Short one!", ""]
+    rng.shuffle(texts)
+    held = {name: texts[i::4] for i, name in enumerate("abcd")}
+    return scanned(tmp_path_factory.mktemp("families"), held, shard_bytes=4000, source=BY_FILE)
+
+
+def _placed(corpus: Corpus, block_tokens: int) -> Placed:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "BLOCK_TOKENS", block_tokens)
+        return placed(filtered(corpus))
+
+
+@pytest.mark.parametrize("block_tokens", [50, 200, 1 << 22])
+def test_candidates_are_compared_whatever_blocks_their_texts_are_in(
+    families: Corpus, block_tokens: int
+) -> None:
+    there = _placed(families, block_tokens)
+    found = compared(there)
+    numbers = {number for part in there.assigned for number in part.block_pairs}
+    across = [number for number in numbers if number >> 32 != number & 0xFFFFFFFF]
+    assert bool(across) == (block_tokens < 1 << 22)
+    firsts = {oracles.text_id(text): number for text, number in _firsts(families).items()}
+    edges = [row for part in there.filtered.kept for row in rows_of(part.edges)]
+    proposed = {tuple(sorted((firsts[row["left"]], firsts[row["right"]]))) for row in edges}
+    true = _true_pairs(families, NEAR.floor)
+    rows = all_rows([part.pairs for part in found.verified])
+    for row in rows:
+        _check_row(families, row)
+    pairs = _pairs(rows)
+    assert len(pairs) == len(rows), "no pair is compared twice"
+    assert set(pairs) >= proposed & set(true)
+    assert set(pairs) <= set(true)
+    assert sum(part.compared - part.looked_again for part in found.verified) == len(proposed)
+
+
+@pytest.mark.parametrize("block_tokens", [50, 200])
+def test_clusters_do_not_depend_on_the_blocks(families: Corpus, block_tokens: int) -> None:
+    whole, parts = (compared(_placed(families, size)) for size in (1 << 22, block_tokens))
+    assert rows_of(parts.clusters.members) == rows_of(whole.clusters.members)
+    assert rows_of(parts.clusters.totals) == rows_of(whole.clusters.totals)
+    similarities = [
+        sorted((row["text_id"], row["jaccard"]) for row in all_rows(found.similarities))
+        for found in (whole, parts)
+    ]
+    assert similarities[0] == similarities[1] != []
+
+
+def test_second_look_finds_what_the_hub_hid(families: Corpus) -> None:
+    # All candidate edges but a path are taken away: what is left out must be found by the sketches.
+    there = _placed(families, 1 << 22)
+    rows = sorted((row["right"], row["left"]) for part in there.filtered.kept for row in rows_of(part.edges))
+    smallest = dict(reversed(rows))
+    (pair,) = {number for part in there.assigned for number in part.block_pairs}
+    edges = pa.table(
+        {
+            "blocks": pa.array([pair] * len(smallest), pa.uint64()),
+            "left": pa.array(list(smallest.values()), pa.uint64()),
+            "right": pa.array(list(smallest), pa.uint64()),
+        }
+    )
+    path = write_work(edges, families.folder / "fewer", "blocks")
+    found = verify(pair, str(families.folder / "again"), edges=[path], sets=there.sets, near=NEAR)
+    assert found.compared - found.looked_again == len(smallest)
+    labels = {node for row in rows_of(found.best) for node in [row["text_id"]]}
+    at_threshold = _true_pairs(families, NEAR.threshold)
+    firsts = _firsts(families)
+    with_partner = {doc for pair_of_docs in at_threshold for doc in pair_of_docs}
+    assert {firsts[normalised(families.texts[n] or "")] for n in with_partner} == with_partner
+    assert labels == {oracles.text_id(families.texts[n] or "") for n in with_partner}
+
+
+# --- what a comparison leaves ---------------------------------------------------------------------
+
+
+def test_best_is_the_highest_similarity_at_the_threshold(families: Corpus) -> None:
+    (found,) = compared(_placed(families, 1 << 22)).verified
+    best: dict[int, float] = {}
+    for row in rows_of(found.pairs):
+        if row["jaccard"] >= NEAR.threshold:
+            for end in ("doc_a", "doc_b"):
+                text_id = oracles.text_id(families.texts[row[end]] or "")
+                best[text_id] = max(best.get(text_id, 0.0), row["jaccard"])
+    assert [(row["text_id"], row["jaccard"]) for row in rows_of(found.best)] == sorted(best.items())
+    assert {row["text_id"] for row in rows_of(found.nodes)} == set(best)
+    for row in rows_of(found.nodes):
+        text = families.texts[row["doc_id"]] or ""
+        same = [t for t in families.texts.values() if t is not None and normalised(t) == normalised(text)]
+        assert row["text_id"] == oracles.text_id(text)
+        assert (row["copies"], row["n_tokens"]) == (len(same), len(text.split()))
+
+
+def test_pair_exactly_at_the_floor_or_threshold_is_in(tmp_path: Path) -> None:
+    # Windows of 40 shingles that lie 8 words apart share 32 of 48: two thirds.
+    words = planted.fresh(random.Random(1), 60)
+    texts = [planted.window(words, start, 40) for start in (0, 8)]
+    there = placed(filtered(scanned(tmp_path, texts, source=BY_FILE)))
+    edges, limit = [part.edges for part in there.assigned], 32 / 48
+    outcomes = []
+    for floor, threshold in ((limit, limit), (0.5, limit), (0.5, limit + 1e-12), (limit + 1e-12, 0.9)):
+        near = replace_near(floor, threshold)
+        found = verify(0, str(tmp_path / "v"), edges=edges, sets=there.sets, near=near)
+        outcomes.append((found.compared, found.at_floor, found.at_threshold))
+    assert outcomes == [(1, 1, 1), (1, 1, 1), (1, 1, 0), (1, 0, 0)]
+
+
+def replace_near(floor: float, threshold: float) -> Any:
+    """The usual parameters with other limits."""
+    return NEAR.model_copy(update={"floor": floor, "threshold": threshold})
+
+
+def test_short_texts_are_compared_as_one_shingle(tmp_path: Path) -> None:
+    texts = ["one two three", "one two three four", "one two three five", "one two three four five"]
+    found = near_duplicates(tmp_path, [*texts, "ONE two three!"])
+    assert (found.pairs, found.clusters.count) == ([], 0)
+
+
+# --- links ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block_tokens", [50, 1 << 22])
+def test_members_are_compared_with_their_representative_whatever_comes_out(
+    families: Corpus, block_tokens: int
+) -> None:
+    found = compared(_placed(families, block_tokens))
+    members = {row["text_id"]: row for row in rows_of(found.clusters.members)}
+    rows = all_rows(found.similarities)
+    expected = {
+        text_id: oracles.jaccard(
+            families.texts[row["doc_id"]] or "", families.texts[row["representative"]] or ""
+        )
+        for text_id, row in members.items()
+        if row["doc_id"] != row["representative"]
+    }
+    assert {row["text_id"]: row["jaccard"] for row in rows} == pytest.approx(expected, abs=1e-12)
+    assert len(rows) == len(expected) == found.clusters.linked
+    assert min(expected.values()) < NEAR.floor, "a chain reaches that far"
+    for path in found.similarities:
+        assert [row["text_id"] for row in rows_of(path)] == sorted(row["text_id"] for row in rows_of(path))
+    linked = all_rows(found.linked)
+    assert len(linked) == sum(similarity >= NEAR.floor for similarity in expected.values())
+    for row in linked:
+        _check_row(families, row)
+
+
+def test_no_link_is_no_similarity(families: Corpus, tmp_path: Path) -> None:
+    there = _placed(families, 1 << 22)
+    links = write_work(blocks.BLOCK_EDGES.empty_table(), tmp_path / "links", "blocks")
+    similarity, pairs = measure_links(0, str(tmp_path / "l"), links=[links], sets=there.sets, near=NEAR)
+    assert all_rows([similarity, pairs]) == []
+
+
+# --- the table of pairs ---------------------------------------------------------------------------
+
+
+def _compared_table(pairs: list[tuple[int, int, float]], path: Path) -> str:
+    rows = [
+        {"doc_a": a, "doc_b": b, "jaccard": j, "containment_a": 1.0, "containment_b": j, "shared_shingles": 3}
+        | {"source_a": None, "source_b": "x"}
+        for a, b, j in sorted(pairs)
+    ]
+    return write_work(pa.Table.from_pylist(rows, COMPARED), path, "doc_a")
+
+
+def test_pair_that_was_compared_twice_stands_once(tmp_path: Path) -> None:
+    one = _compared_table([(1, 2, 0.9), (1, 9, 0.5), (3, 4, 0.6), (7, 8, 0.7)], tmp_path / "1")
+    two = _compared_table([(1, 9, 0.5), (3, 4, 0.6), (2, 3, 0.69999)], tmp_path / "2")
+    path = tmp_path / "out" / "part.parquet"
+    assert write_pairs((0, END_OF_KEYS), str(path), pairs=[one, two], threshold=0.7) == (5, 2)
+    rows = rows_of(path)
+    assert [(row["doc_a"], row["doc_b"]) for row in rows] == [(1, 2), (1, 9), (2, 3), (3, 4), (7, 8)]
+    assert pa.parquet.read_schema(path).equals(PAIRS.arrow_schema(), check_metadata=True)
+    assert rows[2]["jaccard"] == 0.69999
+
+
+def test_part_of_pairs_holds_those_whose_first_document_is_in_its_range(tmp_path: Path) -> None:
+    table = _compared_table([(1, 9, 0.9), (5, 6, 0.8), (5, 9, 0.6), (6, 7, 0.8)], tmp_path / "1")
+    counts = [
+        write_pairs(span, str(tmp_path / f"out{span[0]}"), pairs=[table], threshold=0.7)
+        for span in ((0, 5), (5, 6), (6, END_OF_KEYS))
+    ]
+    assert counts == [(1, 1), (2, 1), (1, 1)]
+    assert [(row["doc_a"], row["doc_b"]) for row in rows_of(tmp_path / "out5")] == [(5, 6), (5, 9)]
+
+
+def test_no_pair_writes_no_file(tmp_path: Path) -> None:
+    empty = _compared_table([], tmp_path / "1")
+    for pairs in ([], [empty]):
+        path = tmp_path / "out.parquet"
+        assert write_pairs((0, END_OF_KEYS), str(path), pairs=pairs, threshold=0.7) == (0, 0)
+        assert not path.exists()
