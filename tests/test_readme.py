@@ -49,7 +49,8 @@ def test_the_queries_run(tmp_path: Path) -> None:
     run = run_audit(parse(config), "r", Progress(quiet=True))
     sql = re.search(r"```sql\n(.*?)```", README, re.DOTALL)
     python = re.search(r"```python\n(.*?)```", README, re.DOTALL)
-    assert sql and python
+    assert sql is not None
+    assert python is not None
     found = duckdb.sql(sql[1].replace("audits/<run>", str(run))).fetchall()
     assert [(copies, row) for copies, _, row in found] == [(3, 0)]
     *lines, last = python[1].replace("audits/<run>", str(run)).strip().splitlines()

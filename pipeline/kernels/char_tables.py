@@ -6,7 +6,9 @@ normalisation boundary before it (Unicode Standard Annex 15, section 9); what st
 two such boundaries is normalised on its own. A stretch of one character is looked up here. A
 longer one is left as it is when every character passes the annex's quick check and the
 combining classes are in order; where that fails, the document goes through
-`unicodedata.normalize` instead.
+`unicodedata.normalize` instead. A character that may compose (the quick check's "Maybe": an
+acute accent, a nukta, the vowel sign of every second Bengali word) passes where the starter
+before it is none that it ever composes with.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ CLASS_SHIFT = 21  # bits 21-22: one of the four classes
 SEPARATOR, WORD, UNSPACED, EXPANDS = 0, 1, 2, 3
 BOUNDARY = 1 << 23  # a normalisation boundary precedes the character
 STABLE = 1 << 24  # the character passes the NFKC quick check
+COMPOSES = 1 << 25  # it passes where no starter of its own (`partners`) stands before it
 
 _HANGUL_VOWELS_AND_TAILS = (*range(0x1161, 0x1176), *range(0x11A8, 0x11C3))
 # Planes 4 to 13 are unassigned and the private planes separate; plane 14 holds marks.
@@ -40,12 +43,15 @@ class CharTables(NamedTuple):
         combining: uint8[0x110000], canonical combining class.
         expansion_start: int64[expansions + 1], where each expansion begins in `expansion`.
         expansion: uint32, for each expansion the entries (code point and class) it writes.
+        partners: int64, sorted, `starter << 21 | character` for each character with COMPOSES and
+            each starter that it may merge with, alone or where other marks stand between them.
     """
 
     entry: NDArray[np.uint32]
     combining: NDArray[np.uint8]
     expansion_start: NDArray[np.int64]
     expansion: NDArray[np.uint32]
+    partners: NDArray[np.int64]
 
 
 def _char_class(character: str) -> int:
@@ -56,15 +62,27 @@ def _char_class(character: str) -> int:
     return UNSPACED if inside else WORD
 
 
-def _composing() -> set[int]:
-    # Characters that can merge with the one before them ("Maybe" in the quick check).
-    found = set(_HANGUL_VOWELS_AND_TAILS)
-    for span in _ASSIGNED:
-        for point in span:
-            parts = unicodedata.decomposition(chr(point)).split()
-            canonical_pair = len(parts) == 2 and not parts[0].startswith("<")
-            if canonical_pair and unicodedata.is_normalized("NFC", chr(point)):
-                found.add(int(parts[1], 16))
+def _canonical_parts(point: int) -> list[int]:
+    parts = unicodedata.decomposition(chr(point)).split()
+    return [] if not parts or parts[0].startswith("<") else [int(part, 16) for part in parts]
+
+
+def _partners() -> dict[int, set[int]]:
+    # For each character that can merge with one before it, the starters that it merges with.
+    found: dict[int, set[int]] = {point: set() for point in _HANGUL_VOWELS_AND_TAILS}
+    decomposed = {point: parts for span in _ASSIGNED for point in span if (parts := _canonical_parts(point))}
+    for point, parts in decomposed.items():
+        if len(parts) == 2 and unicodedata.is_normalized("NFC", chr(point)):
+            found.setdefault(parts[1], set()).add(parts[0])
+    # A mark of a low class slips under those of a composed letter: e acute and a dot below.
+    for point in decomposed:
+        within, base = set[int](), point
+        while base in decomposed:
+            base = decomposed[base][0]
+            within.add(base)
+        for starters in found.values():
+            if not starters.isdisjoint(within):
+                starters.add(point)
     return found
 
 
@@ -73,7 +91,7 @@ def char_tables() -> CharTables:
     """Build the tables from this Python's `unicodedata` (0.3 s, once a process)."""
     entry = np.full(CODE_POINTS, BOUNDARY | STABLE, dtype=np.uint32)
     combining = np.zeros(CODE_POINTS, dtype=np.uint8)
-    composing = _composing()
+    composing = _partners()
     starts, expansion = [0], list[int]()
     for span in _ASSIGNED:
         for point in span:
@@ -83,7 +101,8 @@ def char_tables() -> CharTables:
             plain = unicodedata.normalize("NFKC", character)
             first = unicodedata.normalize("NFKD", character)[0]
             flags = 0 if unicodedata.combining(first) or ord(first) in composing else BOUNDARY
-            flags |= STABLE if plain == character and point not in composing else 0
+            if plain == character:
+                flags |= COMPOSES if composing.get(point) else STABLE if point not in composing else 0
             combining[point] = unicodedata.combining(character)
             written = [(ord(c), _char_class(c)) for c in map(lower, plain)]
             if len(written) == 1:
@@ -92,4 +111,11 @@ def char_tables() -> CharTables:
                 entry[point] = (len(starts) - 1) | EXPANDS << CLASS_SHIFT | flags
                 expansion += [code | kind << CLASS_SHIFT for code, kind in written]
                 starts.append(len(expansion))
-    return CharTables(entry, combining, np.array(starts, np.int64), np.array(expansion, np.uint32))
+    partners = sorted(starter << 21 | point for point, starters in composing.items() for starter in starters)
+    return CharTables(
+        entry,
+        combining,
+        np.array(starts, np.int64),
+        np.array(expansion, np.uint32),
+        np.array(partners, np.int64),
+    )

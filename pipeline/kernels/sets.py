@@ -64,7 +64,8 @@ def shingle_set(
 
     Returns:
         (outcome of the tokeniser, number of distinct shingles, low half of the normalised
-        text's XXH3-128); NO_ROOM also when `table` or `out` is too small.
+        text's XXH3-128). NO_ROOM with a number when `table` or `out` is too small for that many
+        shingles, with 0 when it was the tokeniser's.
     """
     outcome, n_tokens, _ = tokenise(data, start, stop, is_nfkc, tok.ascii_map, tok.tables, tok.text, tok.ends)
     if outcome != TOKENISED or n_tokens == 0:
@@ -72,7 +73,7 @@ def shingle_set(
     n_shingles = max(n_tokens - width + 1, 1)
     mask = table_mask(n_shingles)
     if mask >= len(table) or n_shingles > len(out):
-        return NO_ROOM, 0, _FREE
+        return NO_ROOM, n_shingles, _FREE
     table[: mask + 1] = _FREE
     count = 0
     for i in range(n_shingles):

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pipeline.kernels.char_tables import (
     BOUNDARY,
     CLASS_SHIFT,
+    COMPOSES,
     EXPANDS,
     MAPPED,
     SEPARATOR,
@@ -97,6 +98,20 @@ def _write(
 
 
 @kernel
+def _merges(starter: int, point: int, partners: NDArray[np.int64]) -> bool:
+    # Whether `point` may compose with the last starter before it.
+    pair = starter << 21 | point
+    low, high = 0, len(partners)
+    while low < high:
+        middle = (low + high) >> 1
+        if partners[middle] < pair:
+            low = middle + 1
+        else:
+            high = middle
+    return low < len(partners) and partners[low] == pair
+
+
+@kernel
 def tokenise(
     data: NDArray[np.uint8],
     start: int,
@@ -124,7 +139,7 @@ def tokenise(
     Cost: linear. Reference: `pipeline.normalise.tokens`.
     """
     at, o, t, in_word = start, 0, 0, 0
-    stretch_is_stable, last_class = True, 0
+    stretch_is_stable, last_class, starter = True, 0, np.int64(0)
     while at < stop:
         if o >= len(out) - HEADROOM or t >= len(ends) - HEADROOM:
             return NO_ROOM, 0, 0
@@ -139,13 +154,13 @@ def tokenise(
                 o += in_word | is_word
                 in_word = is_word
             at += 8
-            stretch_is_stable, last_class = True, 0
+            stretch_is_stable, last_class, starter = True, 0, np.int64(data[at - 1])
             continue
         if data[at] < _ASCII:
             small = ascii_map[data[at]]
             in_word, o, t = _write(WORD if small else SEPARATOR, np.int64(small), in_word, o, t, out, ends)
             at += 1
-            stretch_is_stable, last_class = True, 0
+            stretch_is_stable, last_class, starter = True, 0, np.int64(data[at - 1])
             continue
         point, length = decode(data, at, stop)
         if length == 0:
@@ -153,13 +168,17 @@ def tokenise(
         at += length
         entry = np.int64(tables.entry[point])
         if not is_nfkc:
-            stable = entry & STABLE != 0
+            stable = entry & STABLE != 0 or (
+                entry & COMPOSES != 0 and not _merges(starter, point, tables.partners)
+            )
             combining = np.int64(tables.combining[point])
             if entry & BOUNDARY:
                 stretch_is_stable = stable
             elif not (stable and stretch_is_stable) or (combining != 0 and combining < last_class):
                 return NEEDS_NFKC, 0, 0
             last_class = combining
+            if combining == 0:
+                starter = point
         kind = (entry >> CLASS_SHIFT) & 3
         if kind != EXPANDS:
             in_word, o, t = _write(kind, entry & MAPPED, in_word, o, t, out, ends)

@@ -83,10 +83,11 @@ def _stamp(info: dict[str, Any]) -> str:
     return ""
 
 
-def _hidden(path: str, root: str) -> bool:
-    return any(
-        part.startswith((".", "_")) and part != "__init__.py" for part in path[len(root) :].split("/") if part
-    )
+def _hidden(path: str, root: str, kind: str | None) -> bool:
+    # Names with a dot are hidden everywhere; those with an underscore are what writers of data sets
+    # leave beside their data (_temporary/part-0.parquet), but quite usual for code (_utils.py).
+    marks = (".",) if kind in (None, "text") else (".", "_")
+    return any(part.startswith(marks) for part in path[len(root) :].split("/") if part)
 
 
 def _file_system(location: str) -> tuple[Any, str]:
@@ -164,7 +165,7 @@ def list_files(patterns: Sequence[str], format: str) -> Listing:
 def _of_folder(
     named: dict[str, str | None], root: str, format: str
 ) -> tuple[dict[str, str | None], Counter[str]]:
-    visible = {name: kind for name, kind in named.items() if not _hidden(name, root)}
+    visible = {name: kind for name, kind in named.items() if not _hidden(name, root, kind)}
     wanted = set(visible.values()) - {None, "text"} or {"text"} if format == "auto" else {format}
     taken = {name: kind for name, kind in visible.items() if kind in wanted}
     others = Counter(

@@ -50,11 +50,14 @@ class SetScratch:
         """Scratch that fits most documents; it grows for others."""
         return cls(tokeniser(), np.empty(1 << 16, np.uint64), np.empty(1 << 20, np.uint64))
 
-    def grow(self, n_bytes: int) -> None:
-        """Make room for a text of `n_bytes` that did not fit."""
-        self.tok = roomier(self.tok, n_bytes)
-        shingles = len(self.tok.ends)
-        self.table = np.empty(2 * (kernel.table_mask(shingles) + 1), np.uint64)
+    def _make_room(self, filled: int, shingles: int) -> None:
+        # For a text of so many shingles behind `filled` others.
+        if kernel.table_mask(shingles) >= len(self.table):
+            self.table = np.empty(kernel.table_mask(shingles) + 1, np.uint64)
+        if len(self.values) - filled < shingles:
+            larger = np.empty(2 * len(self.values) + shingles, np.uint64)
+            larger[:filled] = self.values[:filled]
+            self.values = larger
 
     def sets(
         self, texts: pa.LargeBinaryArray, is_nfkc: bool, width: int
@@ -81,13 +84,10 @@ class SetScratch:
             )
             if at == len(texts):
                 return self.values[:filled].copy(), counts, text_ids, outcomes
-            n_bytes = int(offsets[at + 1] - offsets[at])
-            if len(self.values) - filled < n_bytes + 1:
-                larger = np.empty(2 * len(self.values) + n_bytes + 1, np.uint64)
-                larger[:filled] = self.values[:filled]
-                self.values = larger
+            if counts[at]:
+                self._make_room(filled, int(counts[at]))
             else:
-                self.grow(n_bytes)
+                self.tok = roomier(self.tok, int(offsets[at + 1] - offsets[at]))
 
 
 def composed_sets(

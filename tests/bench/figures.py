@@ -64,6 +64,13 @@ def times_slower(peer: Figures | None, ours: Figures | None) -> float | None:
     return ours.megabytes_per_second / peer.megabytes_per_second
 
 
+def measured_shares(score: Score | None) -> tuple[float | None, float | None]:
+    """Return recall and precision; None where there was nothing to find, or nothing was called so."""
+    if score is None:
+        return None, None
+    return (score.recall if score.findable else None), (score.precision if score.called else None)
+
+
 def figures_of(trial: Trial, cores: int, truth: Truth | None) -> Figures:
     """Return the figures of a trial.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from figures import Figures, times_slower
+from figures import Figures, measured_shares, times_slower
 from goals import Goal
 from score import Score
 from tools import OURS, OURS_PROCESSES, Tool
@@ -18,7 +18,7 @@ MEANING = textwrap.fill(
     " similarity of 0.7; tools that cut text otherwise answer a slightly different question. Groups: the"
     " share of texts with a partner that share a group with one, and of members of groups that belong"
     " there. Removals: the same of the documents beyond the first of each group. Times ours: the seconds"
-    " beyond start-up, beside those of ours, for as much text.",
+    " beyond start-up, beside those of ours, for as much text. A dash: nothing to measure.",
     WIDTH,
 )
 
@@ -63,16 +63,16 @@ def cells(row: Figures, ours: Figures | None) -> list[str]:
         number(row.documents_per_second, 0),
         number(row.megabytes_per_core_second),
         number(row.peak_bytes / 1e6, 0),
-        *_recall_precision(row.groups),
-        *_recall_precision(removals),
+        *_shares(row.groups),
+        *_shares(removals),
         number(None if removals is None else removals.removable, 0),
         number(None if removals is None else removals.true_removable, 0),
         number(times_slower(row, ours)),
     ]
 
 
-def _recall_precision(score: Score | None) -> tuple[str, str]:
-    return (NOTHING, NOTHING) if score is None else (number(score.recall, 4), number(score.precision, 4))
+def _shares(score: Score | None) -> list[str]:
+    return [number(share, 4) for share in measured_shares(score)]
 
 
 def table(rows: Sequence[Figures], ours: Figures | None) -> str:

@@ -79,6 +79,12 @@ def test_recall_and_precision_are_goals_where_there_is_a_truth() -> None:
     assert (answers["recall"], answers["precision"]) == (True, False)
 
 
+def test_recall_of_nothing_is_not_a_goal_reached() -> None:
+    nothing = Score(findable=0, found=0, called=0, right=0, removable=0, true_removable=0)
+    answers = met("eltec-novels", replace(OURS, groups=nothing))
+    assert answers["recall"] is answers["precision"] is None
+
+
 def test_nothing_is_reached_where_ours_failed_or_did_not_run() -> None:
     failed = replace(OURS, failure="failed with exit code 1")
     assert set(met("python-code-part", failed, RENSA).values()) == {None}

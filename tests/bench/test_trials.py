@@ -23,7 +23,7 @@ from trials import Entry, Place, compare
 from truth import Ints, find_pairs
 
 WORDS = " ".join(f"w{i}" for i in range(30))
-NOTE_RUN = "import sys; open('{log}', 'a').write('{name}' + sys.argv[1] + ' '); {last}"  # documents are counted by argument
+NOTE_RUN = "import sys; open('{log}', 'a').write('{name}' + sys.argv[1] + ' '); {last}"
 
 
 @pytest.fixture

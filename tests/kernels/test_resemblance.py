@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -57,7 +59,7 @@ def test_agreement_equals_a_count_of_equal_bytes(width: int, n: int, seed: int) 
 
 def _expected(sketches: NDArray[np.uint8], starts: list[int], labels: list[int], least: int) -> Pairs:
     pairs = set()
-    for first, stop in zip(starts[:-1], starts[1:], strict=True):
+    for first, stop in pairwise(starts):
         sizes = {label: labels[first:stop].count(label) for label in labels[first:stop]}
         main = min(sizes, key=lambda label: (-sizes[label], label))
         for x in range(first, stop):

@@ -105,8 +105,10 @@ def test_text_that_cannot_be_tokenised_has_the_outcome_of_the_tokeniser() -> Non
 def test_too_small_a_table_or_output_is_no_room() -> None:
     text = " ".join(f"w{i}" for i in range(104)).encode()  # 100 shingles
     mask = table_mask(100)
-    assert _shingle_set(text, room=99) == (NO_ROOM, [], 0)
-    assert _shingle_set(text, table=_table(mask)) == (NO_ROOM, [], 0)
+    small = np.zeros(99, np.uint64)
+    for table, out in ((_table(mask + 1), small), (_table(mask), np.zeros(100, np.uint64))):
+        outcome, wanted, _ = shingle_set(as_array(text), 0, len(text), False, 5, TOK, table, out)
+        assert (outcome, wanted) == (NO_ROOM, 100)
     outcome, found, _ = _shingle_set(text, room=100, table=_table(mask + 1))
     assert (outcome, len(found)) == (TOKENISED, 100)
 
@@ -153,7 +155,7 @@ def test_batch_goes_on_from_the_text_that_found_no_room() -> None:
     counts, ids, outcomes = np.zeros(3, np.int64), np.zeros(3, np.uint64), np.zeros(3, np.int64)
     values = np.zeros(8, np.uint64)
     at, filled = shingle_sets(data, offsets, 0, False, 2, TOK, _table(), values[:6], 0, counts, ids, outcomes)
-    assert (at, filled, outcomes[1], counts[1]) == (1, 2, NO_ROOM, 0)
+    assert (at, filled, outcomes[1], counts[1]) == (1, 2, NO_ROOM, 6)
     at, filled = shingle_sets(
         data, offsets, at, False, 2, TOK, _table(), values, filled, counts, ids, outcomes
     )

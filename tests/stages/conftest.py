@@ -8,7 +8,7 @@ import unicodedata
 import pytest
 
 from tests import corpus as planted
-from tests.stages.steps import BY_FILE, Compared, near_duplicates
+from tests.stages.steps import BY_FILE, Compared, Written, near_duplicates, written
 
 # Windows of 40 shingles: 6 words apart they share 34 of 46, 12 apart 28 of 52, 10 apart 30 of 50.
 CHAIN = (0, 6, 12)
@@ -23,9 +23,9 @@ def _texts() -> dict[str, list[str | None]]:
     accents = " ".join(f"é{word}" for word in four[:50])
     singles = [planted.text(rng, 20) for _ in range(12)]
     return {
-        "a": [*singles[:3], chain[1], copied, "", "one two", below[0], None, accents, copied],
+        "a": [*singles[:3], chain[0], copied, "", "one two", below[0], None, accents, copied],
         "b": [copied, *singles[3:6], chain[2], "One, two!", " ", unicodedata.normalize("NFD", accents)],
-        "c": [chain[0], copied.upper(), near_copied, *singles[6:9], below[1], "lonely words", None],
+        "c": [chain[1], copied.upper(), near_copied, *singles[6:9], below[1], "lonely words", None],
         "d": [*singles[9:], near_copied.title() + ".", chain[2], accents + " and a few more words here"],
     }
 
@@ -35,3 +35,9 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Compared:
     """Four files, one shard each or more, whose sources are their names."""
     folder = tmp_path_factory.mktemp("audited")
     return near_duplicates(folder, _texts(), shard_bytes=3000, source=BY_FILE)
+
+
+@pytest.fixture(scope="session")
+def documented(audited: Compared) -> Written:
+    """The same with its documents table, in parts of five rows."""
+    return written(audited)

@@ -10,13 +10,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.artifacts import KeyRange, key_ranges, read_work
+from pipeline.artifacts import KeyRange, key_ranges, read_work, write_output
 from pipeline.config import NearConfig
 from pipeline.readers.rows import Columns
+from pipeline.schemas import INPUTS
 from pipeline.stages.candidates import propose
 from pipeline.stages.clusters import Clusters, find_clusters
 from pipeline.stages.components import Assigned, Plan, assign, plan
-from pipeline.stages.documents import Attached, attach
+from pipeline.stages.documents import Attached, DocumentsResult, Slice, attach, slices, write_documents
 from pipeline.stages.inputs import InputFile, Shard, ShardPiece, inspect, list_files, shards, source_of
 from pipeline.stages.pairs import Verified, measure_links, verify
 from pipeline.stages.places import write_places
@@ -228,6 +229,54 @@ def compared(there: Placed) -> Compared:
         for i, (span, texts) in enumerate(zip(found.keys, found.texts, strict=True))
     ]
     return Compared(there, verified, clusters, similarities, [pairs for _, pairs in linked], attached)
+
+
+@dataclass(frozen=True)
+class Written:
+    """The same with the documents table, in parts of a few rows."""
+
+    compared: Compared
+    inputs: str
+    parts: tuple[tuple[Slice, ...], ...]
+    outputs: list[str]
+    results: list[DocumentsResult]
+
+
+def write_inputs(corpus: Corpus, path: Path) -> str:
+    """The inputs table of a corpus."""
+    files = corpus.files
+    table = {
+        "file_id": pa.array(range(len(files)), pa.uint64()),
+        "uri": pa.array([file.uri for file in files], pa.large_string()),
+        "format": pa.array([file.format for file in files], pa.large_string()),
+        "size_bytes": pa.array([file.size_bytes for file in files], pa.int64()),
+        "fingerprint": pa.array([""] * len(files), pa.large_string()),
+        "rows": pa.array([None] * len(files), pa.int64()),
+    }
+    return write_output(INPUTS, pa.table(table), path)
+
+
+def written(found: Compared, part_rows: int = 5) -> Written:
+    """Write the documents."""
+    corpus, near = found.placed.filtered.corpus, found.placed.filtered.near
+    work = corpus.folder / f"documents-{part_rows}"
+    parts = tuple(slices([segment.documents for segment in corpus.segments], part_rows))
+    inputs = write_inputs(corpus, work / "inputs.parquet")
+    outputs = [str(work / f"part-{i}.parquet") for i in range(len(parts))]
+    results = [
+        write_documents(
+            part,
+            output,
+            str(work / f"d{i}"),
+            segments=corpus.segments,
+            found=[each.found for each in found.attached],
+            places=corpus.places,
+            inputs=inputs,
+            threshold=near.threshold,
+        )
+        for i, (part, output) in enumerate(zip(parts, outputs, strict=True))
+    ]
+    return Written(found, inputs, parts, outputs, results)
 
 
 def near_duplicates(

@@ -72,7 +72,7 @@ def test_folder_gives_its_data_and_counts_what_lies_beside(data: Path) -> None:
         "sub/deep/c.csv",
     ]
     assert [file.format for file in listing.files] == ["parquet", "jsonl", "tsv", "arrow", "jsonl", "csv"]
-    assert listing.passed_over == {"hidden": 4, "not text, by its name": 3, "text beside the data": 2}
+    assert listing.passed_over == {"hidden": 3, "not text, by its name": 3, "text beside the data": 3}
 
 
 def test_folder_without_data_gives_its_texts(data: Path) -> None:
@@ -80,9 +80,9 @@ def test_folder_without_data_gives_its_texts(data: Path) -> None:
         data, "a.py", "b.md", "LICENSE", "sub/c", "d.png", ".git/config", "pkg/__init__.py", "pkg/_private.py"
     )
     listing = list_files([str(data)], "auto")
-    assert _names(listing, data) == ["LICENSE", "a.py", "b.md", "pkg/__init__.py", "sub/c"]
+    assert _names(listing, data) == ["LICENSE", "a.py", "b.md", "pkg/__init__.py", "pkg/_private.py", "sub/c"]
     assert {file.format for file in listing.files} == {"text"}
-    assert listing.passed_over == {"hidden": 2, "not text, by its name": 1}
+    assert listing.passed_over == {"hidden": 1, "not text, by its name": 1}
 
 
 def test_hidden_parents_of_the_folder_do_not_hide_it(tmp_path: Path) -> None:

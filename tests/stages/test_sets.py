@@ -258,3 +258,10 @@ def test_sets_of_one_batch_outlive_the_next() -> None:
     before = one[0].tolist()
     composed_sets(pa.array([b"other words than those before"], pa.large_binary()), scratch, 5)
     assert one[0].tolist() == before
+
+
+def test_scratch_grows_for_a_text_with_more_tokens_than_bytes() -> None:
+    # U+3316 is three bytes and six tokens.
+    texts = pa.array(["\u3316" * 250_000, "a b c d e f"], pa.large_string()).cast(pa.large_binary())
+    parts, _ = composed_sets(texts, SetScratch.new(), 5)
+    assert [len(part) for part in parts] == [6, 2]
