@@ -55,12 +55,18 @@ class Engine:
         self._client, self._progress = client, progress
 
     def map(
-        self, stage: str, function: Callable[..., T], items: Sequence[tuple[Any, ...]], **shared: Any
+        self,
+        stage: str,
+        function: Callable[..., T],
+        items: Sequence[tuple[Any, ...]],
+        costs: Sequence[int] | None = None,
+        **shared: Any,
     ) -> list[T]:
         """`function(*item, **shared)` for every item, as tasks; the results in the items' order.
 
         `shared` is sent to a worker once, however many items there are, and again if a worker is
-        lost. The first error cancels what is left.
+        lost. Items with the highest of `costs` are begun first, so that no large one is left for
+        the end. The first error cancels what is left.
 
         Raises:
             AuditError: as a task raised it. ClusterError: tasks keep losing their workers.
@@ -70,7 +76,15 @@ class Engine:
         held = self._client.submit(_held, shared, pure=False)
         batch = uuid.uuid4().hex
         futures = [
-            self._client.submit(_call, function, held, item, pure=False, key=f"{stage}-{batch}-{i}")
+            self._client.submit(
+                _call,
+                function,
+                held,
+                item,
+                pure=False,
+                key=f"{stage}-{batch}-{i}",
+                priority=costs[i] if costs is not None else 0,
+            )
             for i, item in enumerate(items)
         ]
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline.artifacts import KeyRange, ranges_for
 from pipeline.config import NearConfig
@@ -108,7 +109,7 @@ class _NearStages:
         return [path for path, _ in proposed]
 
     def sketches(self, candidates: Sequence[str]) -> list[Survivors]:
-        shared = {"segments": self.scanned.segments, "permutations": self.near.permutations}
+        shared: dict[str, Any] = {"segments": self.scanned.segments, "permutations": self.near.permutations}
         with self.progress.stage("sketches") as counts:
             items = [(span, self.path("half", i)) for i, span in enumerate(self.scanned.keys)]
             half = self.engine.map("sketches", attach_left, items, candidates=candidates, **shared)
@@ -157,6 +158,7 @@ class _NearStages:
                 "sets",
                 read_sets,
                 items,
+                costs=[shard.size_bytes for shard, _ in items],
                 places=self.scanned.places,
                 wanted=wanted,
                 parameters=self.parameters,

@@ -189,6 +189,7 @@ class _Audit:
                     "scan",
                     scan,
                     [(shard,) for shard in cut],
+                    costs=[shard.size_bytes for shard in cut],
                     parameters=self.parameters,
                     folder=str(self.work / f"scan-{len(files.bad)}"),
                     reject_bad_files=self.config.on_bad_file == "reject",

@@ -101,7 +101,12 @@ class _Here:
     """Runs tasks where it is called, one after the other."""
 
     def map(
-        self, stage: str, function: Callable[..., Any], items: Sequence[tuple[Any, ...]], **shared: Any
+        self,
+        stage: str,
+        function: Callable[..., Any],
+        items: Sequence[tuple[Any, ...]],
+        costs: Sequence[int] | None = None,
+        **shared: Any,
     ) -> list[Any]:
         return [function(*item, **shared) for item in items]
 

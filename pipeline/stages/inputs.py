@@ -75,6 +75,11 @@ class Shard:
     number: int
     pieces: tuple[ShardPiece, ...]
 
+    @property
+    def size_bytes(self) -> int:
+        """What its pieces hold, as `Piece.size_bytes` counts it."""
+        return sum(item.piece.size_bytes for item in self.pieces)
+
 
 def _stamp(info: dict[str, Any]) -> str:
     for key in ("mtime", "ETag", "etag", "LastModified", "updated", "last_modified"):

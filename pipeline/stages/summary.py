@@ -202,6 +202,7 @@ def write_rejects(
     if not shards:
         files = [(i, f.shown_uri, None, "unreadable_file", _one_line(e)) for i, f, e in waiting]
         held, total = [pl.DataFrame(files, schema=schema, orient="row")], len(files)
+        flush(PART_ROWS)
     if parts == 0 or any(not part.is_empty() for part in held):
         flush(0)
     return total

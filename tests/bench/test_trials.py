@@ -17,7 +17,7 @@ from machine import machine_facts, machine_lines, processor_model, requirement_n
 from plan import PLANS, Extent, entries_of
 from record import Record
 from score import Bools
-from sets import Documents, read_documents
+from sets import Documents, cut, first_rows, read_documents
 from tools import PEERS, TOOLS, Job, Tool, our_groups
 from trials import Entry, Place, compare
 from truth import Ints, find_pairs
@@ -58,13 +58,15 @@ def place(tmp_path: Path) -> Place:
 
 def test_tools_take_turns_after_runs_that_are_not_measured(documents: Documents, tmp_path: Path) -> None:
     log = tmp_path / "log"
+    few = cut(documents, "few", first_rows(documents.lengths, 1), tmp_path)
     entries = [
-        Entry(pretender("a", log), documents, documents, warm_up=True),
-        Entry(pretender("b", log), documents, documents),
+        Entry(pretender("a", log), documents, few, warm_up=True),
+        Entry(pretender("b", log), documents, few),
     ]
     trials = compare("turns", entries, 2, place(tmp_path))
-    assert log.read_text().split() == ["a3", "a3", "b3", *["a3", "a3", "b3", "b3"] * 2]
+    assert log.read_text().split() == ["a1", "a3", "b1", *["a1", "a3", "b1", "b3"] * 2]
     assert [(len(trial.start_ups), len(trial.runs)) for trial in trials] == [(2, 2), (2, 2)]
+    assert all(trial.answer is not None and len(trial.answer) == 3 for trial in trials)
     assert not list(tmp_path.glob("run-*"))
 
 
