@@ -165,8 +165,9 @@ def read_range(path: str | Path, key: str, keys: KeyRange, columns: Sequence[str
         wanted = None if columns is None else list(dict.fromkeys([key, *columns]))
         table = file.read_row_groups(groups, wanted, use_threads=False)
     values = uint64(table, key)
-    first = 0 if low <= 0 else int(np.searchsorted(values, np.uint64(low)))
-    last = len(values) if high >= END_OF_KEYS else int(np.searchsorted(values, np.uint64(high)))
+    first, last = (
+        len(values) if edge >= END_OF_KEYS else int(np.searchsorted(values, np.uint64(edge))) for edge in keys
+    )
     return table.slice(first, last - first)
 
 

@@ -225,6 +225,8 @@ def _prepare_workers(client: Client, config: ClusterConfig, workspace: Path) -> 
         ) from None
     names = list(client.scheduler_info(n_workers=-1)["workers"])
     try:
+        # Asked by a builtin: what a worker cannot look up by name would arrive as a bare Exception.
+        client.run(exec, f"from {__name__} import {_sees.__name__}, {_warm.__name__}")
         seen = client.run(_sees, str(workspace))
         # One first: where workers share a home folder, the others find its compiled code.
         client.run(_warm, workers=names[:1])

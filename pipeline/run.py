@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import shutil
 import uuid
 from dataclasses import dataclass, replace
@@ -84,9 +83,9 @@ def run_audit(config: Config, name: str | None, progress: Progress) -> Path:
     """
     started = datetime.now(UTC)
     out = Path(config.out).resolve()
-    if name is not None and not re.fullmatch(r"\w[\w.+-]*", name):
+    if name is not None and ("/" in name or name.startswith(".") or not name.isprintable()):
         raise ConfigError(
-            "not a name for a run", got=repr(name), expected="letters, digits and any of . + - _"
+            "not a name for a run", got=repr(name), expected="the name of a folder, without / and not hidden"
         )
     run = out / (name or _free_name(out, started))
     if run.exists():

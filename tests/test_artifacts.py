@@ -110,6 +110,10 @@ KEYS = st.lists(st.integers(0, LAST) | st.sampled_from([0, 1, 2**63 - 1, 2**63, 
 EDGES = st.integers(0, END_OF_KEYS) | st.sampled_from([0, 1, 2**53 + 1, 2**63, LAST, END_OF_KEYS])
 
 
+def _bytes_of(rows: int, table: pa.Table) -> int:
+    return -(-rows * table.nbytes // max(len(table), 1))
+
+
 @given(KEYS, EDGES, EDGES, st.integers(1, 50))
 @example([], 0, END_OF_KEYS, 1)
 @example([0, LAST], 0, END_OF_KEYS, 1)
@@ -123,7 +127,7 @@ def test_range_of_a_file_is_what_a_filter_keeps(
     table = _keyed(sorted(keys))
     path = tmp_path_factory.mktemp("range") / "a.parquet"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(artifacts, "KEY_GROUP_BYTES", row_group)
+        patch.setattr(artifacts, "KEY_GROUP_BYTES", _bytes_of(row_group, table))
         write_work(table, path, "key")
     assert pq.ParquetFile(path).num_row_groups == max(1, -(-len(keys) // row_group))
     kept = pa.array([low <= key < high for key in sorted(keys)], pa.bool_())
@@ -131,8 +135,9 @@ def test_range_of_a_file_is_what_a_filter_keeps(
 
 
 def test_range_reads_only_the_row_groups_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(artifacts, "KEY_GROUP_BYTES", 80)
-    path = write_work(_keyed(range(100)), tmp_path / "a.parquet", "key")
+    table = _keyed(range(100))
+    monkeypatch.setattr(artifacts, "KEY_GROUP_BYTES", _bytes_of(10, table))
+    path = write_work(table, tmp_path / "a.parquet", "key")
     asked: list[list[int]] = []
     whole = pq.ParquetFile.read_row_groups
 

@@ -143,10 +143,10 @@ def test_how_the_inputs_are_named_changes_no_byte(
     files = sorted(folder.iterdir())
     ways: dict[str, list[Path | str]] = {
         "backwards": [*reversed(files)],
-        "by glob": [f"{folder}/*"],
+        "by-glob": [f"{folder}/*"],
         "twice": [folder, f"{folder}/*.jsonl", *files],
-        "by URL": [f"file://{folder}"],
-        "by globs, out of order": [f"{folder}/[b-z]*", f"{folder}/a*"],
+        "by-URL": [f"file://{folder}"],
+        "by-globs-out-of-order": [f"{folder}/[b-z]*", f"{folder}/a*"],
     }
     for name, inputs in ways.items():
         check(audit(inputs, tmp_path, name, **SETTINGS), wanted)
@@ -158,7 +158,7 @@ def test_the_current_folder_changes_no_byte(
     monkeypatch.chdir(folder)
     check(audit(".", tmp_path, **SETTINGS), wanted)
     monkeypatch.chdir(folder.parent)
-    check(audit(f"{folder.name}/*", tmp_path, "by relative glob", **SETTINGS), wanted)
+    check(audit(f"{folder.name}/*", tmp_path, "by-relative-glob", **SETTINGS), wanted)
 
 
 @pytest.mark.parametrize("damage", ["short", "torn"])

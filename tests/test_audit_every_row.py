@@ -316,11 +316,11 @@ def test_a_corpus_of_unreadable_files_only_is_empty_but_for_its_rejects(tmp_path
 def test_too_many_rejects_end_the_audit_with_the_first_of_them_named(tmp_path: Path) -> None:
     texts = [GOOD] * 6 + [None] * 4
     path = write_rows(tmp_path / "a.jsonl", [{"text": text} for text in texts])
-    assert len(audit(path, tmp_path / "out", "at the limit", max_rejected_fraction=0.4).rejects) == 4
+    assert len(audit(path, tmp_path / "out", "at-the-limit", max_rejected_fraction=0.4).rejects) == 4
     with pytest.raises(InputError) as caught:
         audit(path, tmp_path / "out", "above", max_rejected_fraction=0.39)
     check_message(caught.value, str(path), "row 6", "null_text", "4 of 10", "max_rejected_fraction")
-    assert [run.name for run in (tmp_path / "out").iterdir()] == ["at the limit"]
+    assert [run.name for run in (tmp_path / "out").iterdir()] == ["at-the-limit"]
 
 
 def test_a_text_column_that_no_line_has_is_an_error_that_names_the_setting(tmp_path: Path) -> None:

@@ -47,8 +47,9 @@ class Judged:
 
 def judged(folder: Path, out: Path) -> Judged:
     """Audit a data set and compare all its texts with each other."""
-    audited = audit(folder, out)
-    texts = pq.read_table(folder, columns=["text"]).column("text").to_pylist()
+    files = sorted(folder.glob("*.parquet"))
+    audited = audit(files, out)
+    texts = pq.read_table(files, columns=["text"]).column("text").to_pylist()
     cluster_id = audited.table("documents").column("cluster_id").to_pylist()
     assert len(cluster_id) == len(texts)
     number: dict[int, int] = {}

@@ -51,7 +51,8 @@ def test_the_queries_run(tmp_path: Path) -> None:
     python = re.search(r"```python\n(.*?)```", README, re.DOTALL)
     assert sql is not None
     assert python is not None
-    found = duckdb.sql(sql[1].replace("audits/<run>", str(run))).fetchall()
+    with duckdb.connect() as database:
+        found = database.execute(sql[1].replace("audits/<run>", str(run))).fetchall()
     assert [(copies, row) for copies, _, row in found] == [(3, 0)]
     *lines, last = python[1].replace("audits/<run>", str(run)).strip().splitlines()
     scope: dict[str, object] = {}

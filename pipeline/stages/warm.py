@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.kernels.buffers import binary_of, uint64_values
+from pipeline.kernels.resemblance import look_again, words
 from pipeline.kernels.sets import shared_counts, table_mask
 from pipeline.kernels.stars import stars
 from pipeline.readers.rows import Columns
@@ -27,3 +28,6 @@ def warm() -> None:
     values, offsets = uint64_values(pa.chunked_array([binary_of([ids[:1], ids[1:]])]))
     first, table = np.zeros(1, np.int64), np.zeros(table_mask(1) + 1, np.uint64)
     shared_counts(values, offsets, first, first + 1, 0.5, table, np.zeros(1, np.int64))
+    sketches, numbers = words(np.zeros((2, 8), np.uint8))[0], np.arange(2)
+    scratch = [np.zeros(2, np.int64) for _ in range(5)]
+    look_again(sketches, np.array([0, 2]), numbers, 0, 1, 1, 1, 1, *scratch)
