@@ -5,11 +5,15 @@ from __future__ import annotations
 import random
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from tests import corpus
-from tests.audits import Audited, Row, audit_texts, without_dask
+from pipeline.normalise import normalised
+from pipeline.stages import scan, sets
+from tests import corpus, oracles
+from tests.audits import Audited, Row, audit, audit_texts, without_dask
 
 STEP, SHINGLES = 15, 100
 
@@ -244,3 +248,65 @@ def test_twins_in_a_family_of_templates_are_found(tmp_path: Path) -> None:
     assert found >= 0.99 * len(twins)
     assert audited.metrics["recall_low"] <= found / len(twins)
     assert all(row["documents"] == 2 for row in audited.clusters)
+
+
+def test_sources_come_from_the_path_and_are_counted_across_files(tmp_path: Path) -> None:
+    rng = random.Random(12)
+    words = corpus.fresh(rng, 100)
+    near, other = corpus.window(words, 0, 60), corpus.window(words, 3, 60)
+    for name, content in {"x/1.py": near, "x/2.py": near, "y/1.py": other, "3.py": near}.items():
+        (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / name).write_text(content, encoding="utf-8")
+    audited = audit(tmp_path / "data", tmp_path / "out", source={"path": "data/([^/]+)/"})
+    assert [(row["source"], row["copies"]) for row in audited.documents] == [
+        (None, 3),
+        ("x", 3),
+        ("x", 3),
+        ("y", 1),
+    ]
+    [pair], [cluster] = audited.pairs, audited.clusters
+    assert (pair["source_a"], pair["source_b"]) == (None, "y")
+    assert (cluster["documents"], cluster["sources"]) == (4, 2)
+    kept = [
+        (row["source"], row["documents"], row["kept_documents"]) for row in audited.rows("summary/sources")
+    ]
+    assert kept == [(None, 1, 1), ("x", 2, 0), ("y", 1, 0)]
+
+
+def test_texts_that_share_a_text_id_are_counted_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Text ids of four bits: what two distinct texts in six billion come to."""
+    rng = random.Random(13)
+    words = corpus.fresh(rng, 200)
+    texts = [corpus.window(words, 3 * i, 30) for i in range(30)] + [corpus.text(rng, 5) for _ in range(20)]
+    texts += texts[::3] + [text.upper() for text in texts[::4]] + ["", "a", "a b"]
+
+    whole_scan, whole_sets = scan.scan_texts, sets.composed_sets
+
+    def scan_texts(*args: Any) -> Any:
+        found = whole_scan(*args)
+        found.normalised[:, 0] &= np.uint64(15)
+        return found
+
+    def composed_sets(*args: Any) -> Any:
+        parts, text_ids = whole_sets(*args)
+        return parts, text_ids & np.uint64(15)
+
+    with without_dask(), monkeypatch.context() as patches:
+        patches.setattr("pipeline.stages.scan.scan_texts", scan_texts)
+        patches.setattr("pipeline.stages.sets.composed_sets", composed_sets)
+        audited = audit_texts(texts, tmp_path)
+    rows = by_text(audited, len(texts))
+    raw, exact = Counter(texts), Counter(map(normalised, texts))
+    assert [row["raw_copies"] for row in rows] == [raw[text] for text in texts]
+    assert [row["copies"] for row in rows] == [exact[normalised(text)] for text in texts]
+    assert all(row["near_copies"] >= row["copies"] for row in rows)
+    distinct = [text for text in exact if text]
+    assert audited.metrics["text_id_collisions"] == len(distinct) - len(
+        {oracles.text_id(t) & 15 for t in distinct}
+    )
+    assert audited.pairs
+    for pair in audited.pairs:
+        true = oracles.jaccard(texts[pair["doc_a"]], texts[pair["doc_b"]])
+        assert pair["jaccard"] == pytest.approx(true, abs=1e-9)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import unicodedata
 from functools import cache
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -54,31 +55,30 @@ class CharTables(NamedTuple):
     partners: NDArray[np.int64]
 
 
-def _char_class(character: str) -> int:
-    if unicodedata.category(character)[0] not in "LMN":
-        return SEPARATOR
-    point = ord(character)
-    inside = any(first <= point <= last for first, last in UNSPACED_RANGES)
-    return UNSPACED if inside else WORD
+def _char_classes(categories: list[str], points: NDArray[np.int64]) -> NDArray[np.uint32]:
+    words = np.array([category[0] in "LMN" for category in categories], np.bool_)
+    edges = np.array(UNSPACED_RANGES, np.int64)
+    place = np.searchsorted(edges[:, 0], points, side="right") - 1
+    unspaced = (place >= 0) & (points <= edges[place, 1])
+    return np.where(words, np.where(unspaced, UNSPACED, WORD), SEPARATOR).astype(np.uint32)
 
 
-def _canonical_parts(point: int) -> list[int]:
-    parts = unicodedata.decomposition(chr(point)).split()
-    return [] if not parts or parts[0].startswith("<") else [int(part, 16) for part in parts]
-
-
-def _partners() -> dict[int, set[int]]:
+def _partners(decompositions: dict[int, str]) -> dict[int, set[int]]:
     # For each character that can merge with one before it, the starters that it merges with.
     found: dict[int, set[int]] = {point: set() for point in _HANGUL_VOWELS_AND_TAILS}
-    decomposed = {point: parts for span in _ASSIGNED for point in span if (parts := _canonical_parts(point))}
-    for point, parts in decomposed.items():
+    canonical = {
+        point: [int(part, 16) for part in parts.split()]
+        for point, parts in decompositions.items()
+        if not parts.startswith("<")
+    }
+    for point, parts in canonical.items():
         if len(parts) == 2 and unicodedata.is_normalized("NFC", chr(point)):
             found.setdefault(parts[1], set()).add(parts[0])
     # A mark of a low class slips under those of a composed letter: e acute and a dot below.
-    for point in decomposed:
+    for point in canonical:
         within, base = set[int](), point
-        while base in decomposed:
-            base = decomposed[base][0]
+        while base in canonical:
+            base = canonical[base][0]
             within.add(base)
         for starters in found.values():
             if not starters.isdisjoint(within):
@@ -86,31 +86,48 @@ def _partners() -> dict[int, set[int]]:
     return found
 
 
-@cache
+_BUILDING = Lock()
+
+
 def char_tables() -> CharTables:
-    """Build the tables from this Python's `unicodedata` (0.3 s, once a process)."""
-    entry = np.full(CODE_POINTS, BOUNDARY | STABLE, dtype=np.uint32)
+    """The tables, built once a process (in 0.15 s) however many threads ask for them at once."""
+    with _BUILDING:
+        return _built()
+
+
+@cache
+def _built() -> CharTables:
+    # From this Python's `unicodedata`. Most characters stay as they are, and are dealt with all at
+    # once; the 20,000 that decompose or have a lower case are looked at one by one.
+    points = np.concatenate([np.arange(span.start, span.stop) for span in _ASSIGNED])
+    characters = [chr(point) for point in points.tolist()]
+    decompositions = {ord(c): parts for c in characters if (parts := unicodedata.decomposition(c))}
+    composing = _partners(decompositions)
+    classes = _char_classes([unicodedata.category(c) for c in characters], points)
     combining = np.zeros(CODE_POINTS, dtype=np.uint8)
-    composing = _partners()
+    combining[points] = [unicodedata.combining(c) for c in characters]
+    entry = np.full(CODE_POINTS, BOUNDARY | STABLE, dtype=np.uint32)
+    entry[points] = points.astype(np.uint32) | classes << CLASS_SHIFT | BOUNDARY | STABLE
+    class_of = np.zeros(CODE_POINTS, np.uint32)
+    class_of[points] = classes
+    changed = {ord(c) for c in characters if c != c.lower()} | set(decompositions)
+    special = changed | set(composing) | set(np.flatnonzero(combining).tolist())
     starts, expansion = [0], list[int]()
-    for span in _ASSIGNED:
-        for point in span:
-            character = chr(point)
-            if unicodedata.category(character) == "Cn":
-                continue
-            plain = unicodedata.normalize("NFKC", character)
-            first = unicodedata.normalize("NFKD", character)[0]
-            flags = 0 if unicodedata.combining(first) or ord(first) in composing else BOUNDARY
-            if plain == character:
-                flags |= COMPOSES if composing.get(point) else STABLE if point not in composing else 0
-            combining[point] = unicodedata.combining(character)
-            written = [(ord(c), _char_class(c)) for c in map(lower, plain)]
-            if len(written) == 1:
-                entry[point] = written[0][0] | written[0][1] << CLASS_SHIFT | flags
-            else:
-                entry[point] = (len(starts) - 1) | EXPANDS << CLASS_SHIFT | flags
-                expansion += [code | kind << CLASS_SHIFT for code, kind in written]
-                starts.append(len(expansion))
+    for point in sorted(special):
+        character = chr(point)
+        plain = unicodedata.normalize("NFKC", character)
+        first = unicodedata.normalize("NFKD", character)[0]
+        flags = 0 if unicodedata.combining(first) or ord(first) in composing else BOUNDARY
+        if plain == character:
+            flags |= COMPOSES if composing.get(point) else STABLE if point not in composing else 0
+        written = [ord(lower(c)) for c in plain]
+        codes = [code | int(class_of[code]) << CLASS_SHIFT for code in written]
+        if len(codes) == 1:
+            entry[point] = codes[0] | flags
+        else:
+            entry[point] = (len(starts) - 1) | EXPANDS << CLASS_SHIFT | flags
+            expansion += codes
+            starts.append(len(expansion))
     partners = sorted(starter << 21 | point for point, starters in composing.items() for starter in starters)
     return CharTables(
         entry,

@@ -11,7 +11,6 @@ from pipeline.kernels.char_tables import (
     COMPOSES,
     EXPANDS,
     MAPPED,
-    SEPARATOR,
     STABLE,
     UNSPACED,
     WORD,
@@ -26,7 +25,21 @@ HEADROOM = 128
 
 _SPACE = np.uint8(0x20)
 _NOT_ASCII = np.uint64(0x8080808080808080)
+_EACH_BYTE = np.uint64(0x0101010101010101)
 _ASCII = 0x80
+
+
+@kernel
+def _ascii_run(data: NDArray[np.uint8], at: int, stop: int) -> int:
+    # How many of the next eight bytes, up to the first that is not ASCII, are ASCII.
+    if at + 8 > stop:
+        return np.int64(data[at] < _ASCII)
+    high = load64(data, at) & _NOT_ASCII
+    if high == np.uint64(0):
+        return 8
+    # Below the lowest of these bits lie whole bytes of ones and one byte less its high bit.
+    below = np.uint64((high & (~high + np.uint64(1))) - np.uint64(1))
+    return np.int64(np.uint64((below & _EACH_BYTE) * _EACH_BYTE) >> np.uint64(56)) - 1
 
 
 @kernel
@@ -36,20 +49,20 @@ def decode(data: NDArray[np.uint8], at: int, stop: int) -> tuple[int, int]:
     Accepts what RFC 3629 does: no overlong forms, no surrogates, nothing above U+10FFFF.
     """
     first = np.int64(data[at])
-    if first < 0xC2 or first > 0xF4:
-        return 0, 0
     length = 2 if first < 0xE0 else 3 if first < 0xF0 else 4
-    if at + length > stop:
+    if first < 0xC2 or first > 0xF4 or at + length > stop:
         return 0, 0
+    if length == 2:  # most of what is not ASCII in Latin, Greek, Cyrillic, Hebrew and Arabic texts
+        second = np.int64(data[at + 1])
+        return ((first & 0x1F) << 6 | (second & 0x3F), 2) if second & 0xC0 == 0x80 else (0, 0)
     point = first & (0x7F >> length)
     for i in range(1, length):
         following = np.int64(data[at + i])
         if following & 0xC0 != 0x80:
             return 0, 0
         point = point << 6 | (following & 0x3F)
-    if length == 3 and (point < 0x800 or 0xD800 <= point < 0xE000):
-        return 0, 0
-    if length == 4 and (point < 0x10000 or point > 0x10FFFF):
+    overlong_or_surrogate = point < 0x800 or 0xD800 <= point < 0xE000
+    if overlong_or_surrogate or (length == 4 and (point < 0x10000 or point > 0x10FFFF)):
         return 0, 0
     return point, length
 
@@ -143,9 +156,10 @@ def tokenise(
     while at < stop:
         if o >= len(out) - HEADROOM or t >= len(ends) - HEADROOM:
             return NO_ROOM, 0, 0
-        if at + 8 <= stop and load64(data, at) & _NOT_ASCII == np.uint64(0):
+        run = _ascii_run(data, at, stop)
+        if run:
             # Without a branch per byte: every byte is written, the place moves on where it counts.
-            for i in range(8):
+            for i in range(run):
                 small = ascii_map[data[at + i]]
                 is_word = np.int64(small != 0)
                 out[o] = small if is_word else _SPACE
@@ -153,13 +167,7 @@ def tokenise(
                 t += in_word & ~is_word
                 o += in_word | is_word
                 in_word = is_word
-            at += 8
-            stretch_is_stable, last_class, starter = True, 0, np.int64(data[at - 1])
-            continue
-        if data[at] < _ASCII:
-            small = ascii_map[data[at]]
-            in_word, o, t = _write(WORD if small else SEPARATOR, np.int64(small), in_word, o, t, out, ends)
-            at += 1
+            at += run
             stretch_is_stable, last_class, starter = True, 0, np.int64(data[at - 1])
             continue
         point, length = decode(data, at, stop)

@@ -7,9 +7,11 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -266,6 +268,23 @@ def test_any_file_system_is_listed_and_inspected(memory: str) -> None:
     files.pipe(f"{memory}/b.jsonl", b'{"text": "y"}\n' * 4)
     with pytest.raises(InputChangedError):
         check_unchanged(listing.files[0])
+
+
+def test_store_that_remembers_its_listing_is_asked_anew(memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, kept = fsspec.filesystem("memory"), dict[str, Any]()
+    ask = MemoryFileSystem.info
+
+    def remembered(self: Any, path: str, **options: Any) -> Any:
+        return kept.setdefault(path, ask(self, path, **options))
+
+    monkeypatch.setattr(MemoryFileSystem, "info", remembered)
+    monkeypatch.setattr(MemoryFileSystem, "invalidate_cache", lambda *_: kept.clear())
+    files.pipe(f"{memory}/a.txt", b"before")
+    file = _one(f"{memory}/a.txt")
+    check_unchanged(file)
+    files.pipe(f"{memory}/a.txt", b"before and after")
+    with pytest.raises(InputChangedError):
+        check_unchanged(file)
 
 
 # --- fingerprints ---------------------------------------------------------------------------------

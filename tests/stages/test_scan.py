@@ -400,10 +400,13 @@ def test_file_that_changed_before_or_during_the_scan_always_ends_it(
         yield from formats.read(piece, columns)
         os.utime(path, (5, 5))
 
-    with monkeypatch.context() as patch:
-        patch.setattr(stage, "read", while_read)
-        with pytest.raises(InputChangedError):
-            scan(shard, PARAMETERS, str(tmp_path / "scan"), reject)
+    def never(*_: Any) -> Any:
+        raise AssertionError("it was read")
+
+    monkeypatch.setattr(stage, "read", while_read)
+    with pytest.raises(InputChangedError):
+        scan(shard, PARAMETERS, str(tmp_path / "scan"), reject)
+    monkeypatch.setattr(stage, "read", never)
     with pytest.raises(InputChangedError):
         scan(shard, PARAMETERS, str(tmp_path / "scan"), reject)
     path.unlink()
