@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import dask
-from distributed import Client, KilledWorker, LocalCluster, as_completed
+from distributed import Client, KilledWorker, LocalCluster, Security, as_completed
+from distributed.comm.core import connect
+from distributed.utils import LoopRunner
 
 from pipeline.config import ClusterConfig, LocalConfig
 from pipeline.errors import AuditError, ClusterError
@@ -117,6 +119,8 @@ def open_engine(config: ClusterConfig, progress: Progress, workspace: Path) -> I
     """
     with dask.config.set(_SETTINGS), _quiet(), _cluster(config) as address:
         try:
+            if config.address is not None:
+                LoopRunner(asynchronous=False).run_sync(_knock, config.address)
             client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:
             raise ClusterError(
@@ -129,6 +133,13 @@ def open_engine(config: ClusterConfig, progress: Progress, workspace: Path) -> I
             if config.local is None or config.local.processes:
                 _prepare_workers(client, config, workspace)
             yield Engine(client, progress)
+
+
+async def _knock(address: str) -> None:
+    # A Client that cannot connect stays half open and closes itself in the garbage collector, where
+    # it waits for a lock that this very thread may hold: seen to hang one start of a client in 30.
+    comm = await connect(address, timeout=CONNECT_SECONDS, **Security().get_connection_args("client"))
+    await comm.close()
 
 
 @contextmanager
@@ -175,7 +186,7 @@ def _local(config: LocalConfig) -> LocalCluster:
         threads_per_worker=threads,
         processes=config.processes,
         memory_limit=config.memory or ("auto" if config.processes else None),
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
         silence_logs=logging.CRITICAL,
         host="127.0.0.1" if config.processes else None,
     )

@@ -178,6 +178,7 @@ class _NearStages:
             counts["at_floor"] = sum(v.at_floor for v in verified)
         self.figures["pairs_compared"] = counts["pairs"], "pairs"
         self.figures["pairs_looked_at_again"] = counts["looked_again"], "pairs"
+        self.figures["unsettled_texts"] = sum(v.unsettled for v in verified), "texts"
         self.figures["texts_not_looked_at_again"] = sum(v.left_out for v in verified), "texts"
         return verified
 

@@ -65,8 +65,11 @@ def _chi_square_quantile(z: float, degrees: float) -> float:
     return degrees * max(1.0 - spread + z * math.sqrt(spread), 0.0) ** 3
 
 
-def estimate(parts: Iterable[Findable]) -> Recall:
+def estimate(parts: Iterable[Findable], unsettled: int = 0) -> Recall:
     """The recall of a run, from all texts that it found a partner for.
+
+    `unsettled` texts are those that may have a partner which was proposed to nobody, see
+    `stages.pairs`; the lower end counts each of them as missed.
 
     The number missed is taken as Poisson, stretched by the ratio of its variance to its mean,
     with the exact interval for that (Garwood 1936): where nothing is expected to be missed, up
@@ -81,7 +84,7 @@ def estimate(parts: Iterable[Findable]) -> Recall:
     least = scale * _chi_square_quantile(-_Z, 2 * events) / 2 if events > 0 else 0.0
     return Recall(
         sums.found / (sums.found + sums.missed),
-        sums.found / (sums.found + most),
+        sums.found / (sums.found + most + unsettled),
         sums.found / (sums.found + least),
     )
 

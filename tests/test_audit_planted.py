@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from pathlib import Path
@@ -248,6 +249,29 @@ def test_twins_in_a_family_of_templates_are_found(tmp_path: Path) -> None:
     assert found >= 0.99 * len(twins)
     assert audited.metrics["recall_low"] <= found / len(twins)
     assert all(row["documents"] == 2 for row in audited.clusters)
+
+
+def test_recall_is_not_overstated_where_the_second_look_is_cut_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A family so close that each text resembles hundreds: with few tries most twins are missed.
+    texts, twins = corpus.twins_in_a_family(random.Random(11), pairs=100, family=56, shared=1, own=12)
+    monkeypatch.setattr("pipeline.stages.pairs.MOST_TRIES", 4)
+    audited = audit_texts(texts, tmp_path)
+    clusters = [row["cluster_id"] for row in audited.documents]
+    found = sum(clusters[a] is not None and clusters[a] == clusters[b] for a, b in twins)
+    assert found < 0.9 * len(twins), "the case is to be one in which twins are missed"
+    assert audited.metrics["unsettled_texts"] >= 2 * (len(twins) - found)
+    assert audited.metrics["recall_low"] <= found / len(twins)
+
+
+def test_runs_inside_the_audited_folder_are_not_its_data(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "one two three"}\n')
+    for night in ("monday", "tuesday"):
+        audited = audit(tmp_path, tmp_path / "audits", night)
+        assert len(audited.documents) == 1
+    manifest = json.loads((audited.folder / "run.json").read_text())
+    assert manifest["passed_over"]["written by an audit"] >= 9
 
 
 def test_sources_come_from_the_path_and_are_counted_across_files(tmp_path: Path) -> None:

@@ -111,7 +111,9 @@ def test_error_of_a_task_arrives_as_it_was_raised(threads: Engine) -> None:
     assert (error.what, error.where, error.row) == ("it broke", "a.jsonl", 7)
     assert (error.got, error.expected, error.fix) == ("this", "that", "mend it")
     time.sleep(0.1)
-    assert len(CALLED) < 150, "what was left is cancelled"
+    begun = len(CALLED)
+    time.sleep(0.2)
+    assert len(CALLED) == begun < 150, "what was left is cancelled"
     assert threads.map("after", _slowly, [(0, 1)]) == [1], "the engine goes on"
 
 
@@ -253,9 +255,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.mark.parametrize(
-    "address", [None, "tcp://nohost.invalid:8786", "tcp://", "nonsense://a:1", "127.0.0.1"]
-)
+@pytest.mark.parametrize("address", [None, "tcp://", "nonsense://a:1", "127.0.0.1"])
 def test_address_where_no_scheduler_answers_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str | None
 ) -> None:

@@ -64,6 +64,7 @@ def look_again(
     tally: NDArray[np.int64],
     sent: NDArray[np.int64],
     agreement: NDArray[np.int64],
+    cut_short: NDArray[np.bool_],
     left: NDArray[np.int64],
     right: NDArray[np.int64],
 ) -> tuple[int, int]:
@@ -78,6 +79,7 @@ def look_again(
         scouts: how many texts look again for a cluster; tries_of_scout: partners for each.
         budget: sketches compared in a component at the most, spent in the order of the texts.
         tally, sent, agreement: int64[n], scratch.
+        cut_short: bool[n], out, texts alone that had more alike partners than tries, or no budget.
         left, right: int64[n * tries], out, the proposed pairs (numbers of texts).
 
     Returns:
@@ -98,6 +100,7 @@ def look_again(
                 continue
             sent[cluster] += 1
             if spent + stop - first > budget:
+                cut_short[x] = alone
                 left_out += 1
                 continue
             spent += stop - first
@@ -107,6 +110,7 @@ def look_again(
                 if agreement[y] >= least:
                     levels[agreement[y]] += 1
             cut, room = len(levels), tries if alone else tries_of_scout
+            cut_short[x] = alone and np.sum(levels) > tries
             while cut > least and levels[cut - 1] <= room:
                 cut -= 1
                 room -= levels[cut]

@@ -170,19 +170,27 @@ def list_files(patterns: Sequence[str], format: str) -> Listing:
 def _of_folder(
     named: dict[str, str | None], root: str, format: str
 ) -> tuple[dict[str, str | None], Counter[str]]:
-    visible = {name: kind for name, kind in named.items() if not _hidden(name, root, kind)}
+    # Runs that were written into the folder are no input of the next one.
+    runs = tuple(
+        name.removesuffix("run.json")
+        for name in named
+        if name.endswith("/run.json") and f"{name.removesuffix('run.json')}inputs.parquet" in named
+    )
+    audits = {name for name in named if name.startswith(runs)} if runs else set()
+    visible = {
+        name: kind for name, kind in named.items() if name not in audits and not _hidden(name, root, kind)
+    }
     wanted = set(visible.values()) - {None, "text"} or {"text"} if format == "auto" else {format}
     taken = {name: kind for name, kind in visible.items() if kind in wanted}
-    others = Counter(
-        "hidden"
-        if name not in visible
-        else "not text, by its name"
-        if kind is None
-        else f"{kind} beside the data"
-        for name, kind in named.items()
-        if name not in taken
-    )
-    return taken, others
+
+    def why(name: str, kind: str | None) -> str:
+        if name in audits:
+            return "written by an audit"
+        if name not in visible:
+            return "hidden"
+        return "not text, by its name" if kind is None else f"{kind} beside the data"
+
+    return taken, Counter(why(name, kind) for name, kind in named.items() if name not in taken)
 
 
 def _input_file(uri: str, kind: str | None, format: str, info: dict[str, Any]) -> InputFile:

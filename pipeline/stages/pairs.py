@@ -42,7 +42,9 @@ COMPARED = pa.schema(
         ("source_b", pa.large_string()),
     ]
 )
-TRIES = 128  # exact comparisons that a text alone is given on the second look; 64 leave 15 of the 50
+# Exact comparisons that a text alone is given on the second look: as many as this number of
+# shingles allows, within limits. 64 left 15 of the 50.
+SHINGLES_A_TEXT, FEWEST_TRIES, MOST_TRIES = 1 << 18, 128, 1024
 SCOUTS, TRIES_OF_SCOUT = 4, 8  # texts that look again for a cluster that may belong to another
 BUDGET = 1 << 28  # sketches compared in a component on the second look: about two seconds
 BEST = pa.schema([("text_id", pa.uint64()), ("jaccard", pa.float64())])
@@ -68,6 +70,7 @@ class Verified:
         nodes: their texts. best: each text's highest similarity among them, sorted by text_id.
         compared, looked_again, at_floor, at_threshold: numbers of pairs.
         left_out: texts that the second look had no budget for.
+        unsettled: texts still alone whose second look ended before all alike texts were compared.
     """
 
     pairs: str
@@ -79,6 +82,7 @@ class Verified:
     at_floor: int
     at_threshold: int
     left_out: int
+    unsettled: int
 
 
 @dataclass(frozen=True)
@@ -163,8 +167,11 @@ def _joined(one: _Comparison, two: _Comparison) -> _Comparison:
     )
 
 
-def _second_look(blocks: _Blocks, found: _Comparison, near: NearConfig) -> tuple[_Comparison, int]:
-    # Pairs that the sketches of a block's components suggest beyond those compared, compared.
+def _second_look(
+    blocks: _Blocks, found: _Comparison, near: NearConfig
+) -> tuple[_Comparison, int, NDArray[np.int64]]:
+    # Pairs that the sketches of a block's components suggest beyond those compared, compared; how
+    # many texts there was no budget for; and those whose look was cut short.
     root = uint64(blocks.rows, "root")
     order = np.lexsort((blocks.text_id, root))
     rank = np.empty(len(order), np.int64)
@@ -174,22 +181,26 @@ def _second_look(blocks: _Blocks, found: _Comparison, near: NearConfig) -> tuple
     unite(rank[found.left[close]], rank[found.right[close]], labels, joins)
     starts = np.append(starts_of_runs(root[order]), len(order))
     sketches, padding = words(rows_of_binary(blocks.rows.column("sketch"), near.permutations)[order])
-    room = len(order) * min(TRIES, int(np.diff(starts).max(initial=0)))
+    shingles = max(int(blocks.offsets[-1]) // max(len(order), 1), 1)
+    tries = min(max(SHINGLES_A_TEXT // shingles, FEWEST_TRIES), MOST_TRIES)
+    room = len(order) * min(max(tries, TRIES_OF_SCOUT), int(np.diff(starts).max(initial=0)))
     left, right = np.empty(room, np.int64), np.empty(room, np.int64)
     tally, sent, agreement = (np.empty(len(order), np.int64) for _ in range(3))
+    cut_short = np.zeros(len(order), np.bool_)
     least = least_agreeing(near.threshold, near.permutations) + padding
     n, left_out = look_again(
         sketches,
         starts,
         labels,
         least,
-        TRIES,
+        tries,
         SCOUTS,
         TRIES_OF_SCOUT,
         BUDGET,
         tally,
         sent,
         agreement,
+        cut_short,
         left,
         right,
     )
@@ -197,7 +208,7 @@ def _second_look(blocks: _Blocks, found: _Comparison, near: NearConfig) -> tuple
     known = _pair_names(found.left, found.right, len(order))
     fresh, first = np.unique(_pair_names(one, two, len(order)), return_index=True)
     first = first[~np.isin(fresh, known)]
-    return _compare(blocks, one[first], two[first], near.floor), left_out
+    return _compare(blocks, one[first], two[first], near.floor), left_out, order[cut_short]
 
 
 def _pair_names(one: NDArray[np.int64], two: NDArray[np.int64], n: int) -> NDArray[np.int64]:
@@ -215,9 +226,9 @@ def verify(pair: int, path: str, *, edges: Sequence[str], sets: Sequence[str], n
     table = read_ranges(edges, "blocks", (pair, pair + 1), BLOCK_EDGES)
     ends = _numbers(blocks, uint64(table, "left")), _numbers(blocks, uint64(table, "right"))
     found = _compare(blocks, *ends, near.floor)
-    proposed, left_out = len(found.left), 0
+    proposed, left_out, cut_short = len(found.left), 0, np.zeros(0, np.int64)
     if pair >> 32 == pair & 0xFFFFFFFF:
-        again, left_out = _second_look(blocks, found, near)
+        again, left_out, cut_short = _second_look(blocks, found, near)
         found = _joined(found, again)
     close = found.jaccard >= near.threshold
     left, right = blocks.text_id[found.left[close]], blocks.text_id[found.right[close]]
@@ -235,6 +246,7 @@ def verify(pair: int, path: str, *, edges: Sequence[str], sets: Sequence[str], n
         int(np.count_nonzero(at_floor)),
         int(np.count_nonzero(close)),
         left_out,
+        int(np.count_nonzero(~np.isin(cut_short, at))),
     )
 
 

@@ -138,7 +138,7 @@ def write_summary(
     """
     write_histogram(parts, f"{folder}/histogram.parquet")
     write_sources(parts, f"{folder}/sources.parquet")
-    recall = estimate(found)
+    recall = estimate(found, int(figures["unsettled_texts"][0] or 0))
     every = {
         **figures,
         **corpus_figures(parts),

@@ -38,6 +38,7 @@ def _look(
         tries,
         budget,
         *scratch,
+        np.zeros(n, np.bool_),
         left,
         right,
     )

@@ -38,7 +38,7 @@ def _verified(
         write_work(table_of(MEMBER_EDGES, left, right), folder / f"e{number}"),
         write_work(table_of(NODES, *columns, *counts), folder / f"n{number}"),
         "",
-        *(0,) * 5,
+        *(0,) * 6,
     )
 
 

@@ -170,7 +170,14 @@ def _table(schema: pa.Schema, rows: list[tuple[Any, ...]], path: Path, key: str)
 def test_text_that_shares_half_a_hash_with_a_node_keeps_its_exact_counts_only(tmp_path: Path) -> None:
     # Text 7 is a node of cluster 5 and occurs once; another text with that id occurs three times.
     others = [(7, 20, 3, 3, 9, False), (7, 21, 3, 1, 9, False), (7, 22, 3, 2, 9, False)]
+    # Of text 9 the node occurs twice and so does the other, whose first document comes later.
     repeated = [*others, (8, 30, 2, 2, 4, True), (8, 31, 2, 2, 4, True)]
+    repeated += [
+        (9, 40, 2, 2, 4, True),
+        (9, 41, 2, 2, 4, False),
+        (9, 42, 2, 2, 4, False),
+        (9, 43, 2, 2, 4, True),
+    ]
     copies = _table(COPIES, repeated, tmp_path / "copies", "text_id")
     members = _table(MEMBERS, [(5, 1, 5, 2, 1, 1), (7, 10, 5, 2, 1, 1)], tmp_path / "members", "text_id")
     similar = _table(BEST, [(7, 0.75)], tmp_path / "similar", "text_id")
@@ -192,12 +199,17 @@ def test_text_that_shares_half_a_hash_with_a_node_keeps_its_exact_counts_only(tm
         22: (3, 2, 3, None, 20, None),
         30: (2, 2, 2, 8, 30, 1.0),
         31: (2, 2, 2, 8, 30, 1.0),
+        40: (2, 2, 2, 9, 40, 1.0),
+        41: (2, 2, 2, None, 41, None),
+        42: (2, 2, 2, None, 41, None),
+        43: (2, 2, 2, 9, 40, 1.0),
     }
     assert rows_of(found.totals) == [
-        {"cluster_id": 8, "documents": 2, "distinct_texts": 1, "tokens": 8, "representative": 30}
+        {"cluster_id": 8, "documents": 2, "distinct_texts": 1, "tokens": 8, "representative": 30},
+        {"cluster_id": 9, "documents": 2, "distinct_texts": 1, "tokens": 8, "representative": 40},
     ]
     assert rows_of(found.similarities) == [{"cluster_id": 5, "jaccard": 0.75}]
-    assert (found.exact_clusters, found.documents, found.recall.found) == (1, 7, 1)
+    assert (found.exact_clusters, found.documents, found.recall.found) == (2, 11, 1)
 
 
 def test_document_of_another_range_is_left_to_its_range(tmp_path: Path) -> None:
@@ -229,3 +241,21 @@ def test_slice_of_a_segment_is_written_by_itself(tmp_path: Path) -> None:
         threshold=0.7,
     )
     assert [row["row"] for row in rows_of(tmp_path / "out.parquet")] == [2, 3, 4]
+
+
+def test_member_at_the_threshold_is_not_chained(tmp_path: Path) -> None:
+    corpus = scanned(tmp_path, ["one", "two", "three"])
+    rows = [(0, 1, 1, 3, 5, 0, 1.0), (1, 1, 1, 3, 5, 0, 0.7), (2, 1, 1, 3, 5, 0, 0.69999)]
+    found = _table(FOUND, rows, tmp_path / "found", "doc_id")
+    write_documents(
+        (Slice(0, 0, 3),),
+        str(tmp_path / "out.parquet"),
+        str(tmp_path / "d"),
+        segments=corpus.segments,
+        found=[found],
+        places=corpus.places,
+        inputs=write_inputs(corpus, tmp_path / "inputs.parquet"),
+        threshold=0.7,
+    )
+    flags = [(row["chained"], row["keep"]) for row in rows_of(tmp_path / "out.parquet")]
+    assert flags == [(False, True), (False, False), (True, False)]

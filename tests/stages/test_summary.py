@@ -268,7 +268,7 @@ def test_rejects_are_rows_and_files_in_their_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part_rows: int
 ) -> None:
     monkeypatch.setattr(summary, "PART_ROWS", part_rows)
-    rejects = {(0, 0): [3, 9], (0, 1): [0], (1, 0): [5], (1, 1): [], (2, 0): [0, 1]}
+    rejects = {(0, 0): [3, 9], (0, 1): [0], (1, 0): [5], (1, 1): [2], (2, 0): [0, 1]}
     scanned = _scanned(tmp_path, [[1, 1], [1, 4], [7]], rejects)
     written = write_rejects(*scanned, _bad(9, 0, 3, 5, 8), str(tmp_path / "out"))
     unreadable = "unreadable_file"
@@ -280,6 +280,7 @@ def test_rejects_are_rows_and_files_in_their_order(
         ("/data/01", 100, "null_text", "0 1 0"),
         ("/data/01", 205, "null_text", "1 0 5"),
         ("/data/03", None, unreadable, words.format(3)),
+        ("/data/04", 2, "null_text", "1 1 2"),
         ("/data/05", None, unreadable, words.format(5)),
         ("/data/07", 0, "null_text", "2 0 0"),
         ("/data/07", 1, "null_text", "2 0 1"),
