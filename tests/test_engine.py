@@ -8,6 +8,7 @@ import random
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -261,7 +262,7 @@ def test_address_where_no_scheduler_answers_is_named(
 ) -> None:
     monkeypatch.setattr(module, "CONNECT_SECONDS", 1)
     where = address or f"tcp://127.0.0.1:{_free_port()}"
-    start = time.monotonic()
+    start, before = time.monotonic(), set(threading.enumerate())
     with (
         pytest.raises(ClusterError, match="no Dask scheduler answers") as caught,
         open_engine(_cluster({"address": where}), QUIET, tmp_path),
@@ -269,6 +270,8 @@ def test_address_where_no_scheduler_answers_is_named(
         pass
     assert caught.value.where == where
     assert time.monotonic() - start < 15
+    left = {thread.name for thread in set(threading.enumerate()) - before}
+    assert "IO loop" not in left, "a client that is half open can block the next one"
 
 
 @contextmanager

@@ -29,5 +29,6 @@ def warm() -> None:
     first, table = np.zeros(1, np.int64), np.zeros(table_mask(1) + 1, np.uint64)
     shared_counts(values, offsets, first, first + 1, 0.5, table, np.zeros(1, np.int64))
     sketches, numbers = words(np.zeros((2, 8), np.uint8))[0], np.arange(2)
-    scratch = [np.zeros(2, np.int64) for _ in range(5)]
-    look_again(sketches, np.array([0, 2]), numbers, 0, 1, 1, 1, 1, *scratch)
+    tally, sent, agreement, left, right = (np.zeros(2, np.int64) for _ in range(5))
+    flags, starts = np.zeros(2, np.bool_), np.array([0, 2])
+    look_again(sketches, starts, numbers, 0, 1, 1, 1, 1, tally, sent, agreement, flags, left, right)
