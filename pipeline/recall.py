@@ -98,4 +98,5 @@ def wilson(hits: int, trials: int) -> Recall:
     half = (
         _Z / (1 + square / trials) * math.sqrt(share * (1 - share) / trials + square / (4 * trials * trials))
     )
-    return Recall(share, max(middle - half, 0.0), min(middle + half, 1.0))
+    # Where all or none are hits, rounding would leave the end a little beside the share.
+    return Recall(share, min(max(middle - half, 0.0), share), max(min(middle + half, 1.0), share))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
@@ -123,6 +121,14 @@ def test_estimate_is_right_on_average() -> None:
     assert abs(float(np.mean(errors))) < 0.002
 
 
+def test_unsettled_texts_count_as_missed_at_the_lower_end_alone() -> None:
+    parts = [findable(np.full(100, 0.8), 14, 8)]
+    low, middle, high = _ends(estimate(parts))
+    lower = _ends(estimate(parts, unsettled=30))
+    assert lower[1:] == (middle, high)
+    assert 100 / lower[0] == pytest.approx(100 / low + 30)
+
+
 def test_interval_narrows_with_more_texts() -> None:
     widths = []
     for texts in (10, 100, 1000):
@@ -149,9 +155,12 @@ def test_share_has_the_interval_of_wilson(hits: int, trials: int) -> None:
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1))
+@example(5, 0.0)
+@example(6, 1.0)
+@example(10_000, 0.0)
 def test_share_equals_the_interval_of_scipy(trials: int, share: float) -> None:
     hits = round(share * trials)
     low, _, high = _ends(wilson(hits, trials))
     reference = stats.binomtest(hits, trials).proportion_ci(0.95, "wilson")
     assert (low, high) == pytest.approx((reference.low, reference.high), abs=1e-6)
-    assert 0 <= low <= hits / trials <= high <= 1 or math.isclose(low, high)
+    assert 0 <= low <= hits / trials <= high <= 1

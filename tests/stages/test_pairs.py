@@ -15,6 +15,7 @@ from pipeline.artifacts import END_OF_KEYS, write_work
 from pipeline.normalise import normalised, shingles, tokens
 from pipeline.schemas import PAIRS
 from pipeline.stages import components as blocks
+from pipeline.stages import pairs as stage
 from pipeline.stages.pairs import COMPARED, measure_links, verify, write_pairs
 from tests import corpus as planted
 from tests import oracles
@@ -169,6 +170,22 @@ def test_second_look_finds_a_partner_for_every_text_that_its_candidates_left_alo
     }
     for row in rows_of(found.pairs):
         _check_row(families, row)
+
+
+def test_texts_that_the_second_look_has_no_budget_for_are_counted(
+    families: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = _placed(families, 1 << 22)
+    (pair,) = {number for part in there.assigned for number in part.block_pairs}
+    none = write_work(blocks.BLOCK_EDGES.empty_table(), tmp_path / "none", "blocks")
+    monkeypatch.setattr(stage, "BUDGET", 0)
+    found = verify(pair, str(tmp_path / "again"), edges=[none], sets=there.sets, near=NEAR)
+    texts = all_rows([part.wanted for part in there.assigned])
+    # Nobody has a partner yet, so one text of each component counts as its largest cluster.
+    left_out = len(texts) - len({row["root"] for row in texts})
+    assert (found.compared, found.left_out, found.unsettled) == (0, left_out, left_out)
+    whole = compared(there).verified
+    assert sum(part.left_out + part.unsettled for part in whole) == 0
 
 
 # --- what a comparison leaves ---------------------------------------------------------------------
