@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.artifacts import read_work
 from pipeline.readers.rows import Piece
 from pipeline.stages.inputs import InputFile, Shard, ShardPiece
 from pipeline.stages.places import Places, write_places
@@ -45,7 +46,9 @@ def test_high_file_ids_keep_all_their_bits(tmp_path: Path) -> None:
 
 
 def test_no_shard_is_no_place(tmp_path: Path) -> None:
-    Places(write_places([], [], str(tmp_path / "p")))
+    path = write_places([], [], str(tmp_path / "p"))
+    assert read_work(path).num_rows == 0
+    assert Places(path)
 
 
 def test_doc_ids_do_not_depend_on_how_files_are_cut(tmp_path: Path) -> None:
