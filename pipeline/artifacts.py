@@ -31,7 +31,7 @@ from pipeline import schemas
 from pipeline.errors import ArtifactError
 
 FORMAT_VERSION = 1
-KEY_GROUP_BYTES = 1 << 20  # a sorted file's row group: what is read at the least for a range of keys
+KEY_GROUP_BYTES = 1 << 18  # a sorted file's row group: what is read at the least for a range of keys
 PART_ROWS = 1 << 17  # documents an output part holds; DuckDB likes row groups of this size
 END_OF_KEYS = 1 << 64
 
@@ -107,12 +107,17 @@ def write_output(spec: schemas.Table, table: pa.Table, path: str | Path) -> str:
             raise ArtifactError(
                 f"nulls in {spec.name}.{name}", where=str(path), got=table.column(name).null_count
             )
+    # Counts and offsets by differences, which is smaller than a dictionary of them and written ten
+    # times as fast (measured on spans).
+    counts = [field.name for field in target if field.type == pa.int64()]
     _write(
         table.cast(target).combine_chunks(),
         Path(path),
         compression="zstd",
         compression_level=3,
         row_group_size=PART_ROWS,
+        use_dictionary=[name for name in target.names if name not in counts],
+        column_encoding=dict.fromkeys(counts, "DELTA_BINARY_PACKED"),
     )
     return str(path)
 
@@ -149,10 +154,17 @@ def read_work(path: str | Path, columns: Sequence[str] | None = None) -> pa.Tabl
 
 def read_range(path: str | Path, key: str, keys: KeyRange, columns: Sequence[str] | None = None) -> pa.Table:
     """The rows of a sorted file whose unsigned key lies in [low, high), read by row group."""
+    return read_numbered_range(path, key, keys, columns)[1]
+
+
+def read_numbered_range(
+    path: str | Path, key: str, keys: KeyRange, columns: Sequence[str] | None = None
+) -> tuple[int, pa.Table]:
+    """The same, with the number in the file of the first of these rows."""
     low, high = keys
     with open_parquet(path) as file:
         place = file.schema_arrow.get_field_index(key)
-        groups = []
+        groups, before = [], 0
         for group in range(file.metadata.num_row_groups):
             # An empty table has one row group, without rows and without statistics.
             span = file.metadata.row_group(group).column(place).statistics
@@ -162,13 +174,15 @@ def read_range(path: str | Path, key: str, keys: KeyRange, columns: Sequence[str
                 )
             if span is not None and span.max >= low and span.min < high:
                 groups.append(group)
+            elif not groups:
+                before += file.metadata.row_group(group).num_rows
         wanted = None if columns is None else list(dict.fromkeys([key, *columns]))
         table = file.read_row_groups(groups, wanted, use_threads=False)
     values = uint64(table, key)
     first, last = (
         len(values) if edge >= END_OF_KEYS else int(np.searchsorted(values, np.uint64(edge))) for edge in keys
     )
-    return table.slice(first, last - first)
+    return before + first, table.slice(first, last - first)
 
 
 def read_ranges(

@@ -145,17 +145,29 @@ def _put(tree: dict[str, Any], key: str, value: Any) -> None:
     tree[last] = value
 
 
-@main.command(epilog="Example:\n  dupaudit show audits/monday --clusters 20")
+@main.command(
+    epilog="Examples:\n  dupaudit show audits/monday --clusters 20\n  dupaudit show audits/monday --passages"
+)
 @_run_argument
 @click.option("--clusters", default=10, show_default=True, help="How many of the largest clusters to list.")
-def show(run: Path | None, clusters: int) -> None:
-    """Print a RUN's headline numbers, repeat histogram and largest clusters.
+@click.option(
+    "--passages",
+    is_flag=False,
+    flag_value=10,
+    default=0,
+    type=click.IntRange(min=0),
+    metavar="[COUNT]",
+    help="List passages, those with most occurrences x tokens first: 10, or as many as COUNT says."
+    " Goes behind RUN.",
+)
+def show(run: Path | None, clusters: int, passages: int) -> None:
+    """Print a RUN's headline numbers, repeat histogram, largest clusters and, if asked for, passages.
 
     RUN is the folder of a run; without it, the newest in ./audits.
     """
     from pipeline.show import newest_run, summary
 
-    click.echo(summary(run or newest_run(Path("audits")), clusters))
+    click.echo(summary(run or newest_run(Path("audits")), clusters, passages))
 
 
 @main.command(epilog="Example:\n  dupaudit calibrate audits/monday --sample 2000")

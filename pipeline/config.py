@@ -116,6 +116,13 @@ def bands_for_recall(recall: float, threshold: float, permutations: int) -> tupl
     raise ValueError(f"a recall that {permutations} permutations reach at threshold {threshold}")
 
 
+class PassagesConfig(_Section):
+    """The passage grain: runs of at least `min_tokens` tokens that occur twice or more."""
+
+    enabled: bool = True
+    min_tokens: int = Field(25, ge=8, le=1000)
+
+
 class LocalConfig(_Section):
     """A cluster on this machine.
 
@@ -171,6 +178,7 @@ class Config(_Section):
     on_bad_file: Literal["error", "reject"] = "error"
     max_rejected_fraction: float = Field(0.5, ge=0, le=1)
     near: NearConfig = NearConfig()
+    passages: PassagesConfig = PassagesConfig()
     cluster: ClusterConfig = ClusterConfig(local=LocalConfig())
 
     @field_validator("out")

@@ -7,34 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.artifacts import KeyRange, ranges_for
+from pipeline.artifacts import ranges_for
 from pipeline.config import NearConfig
 from pipeline.engine import Engine
 from pipeline.progress import Progress
+from pipeline.scanned import Scanned
 from pipeline.stages.candidates import propose
 from pipeline.stages.clusters import Clusters, find_clusters
 from pipeline.stages.components import Assigned, assign, merge_forests, plan
-from pipeline.stages.inputs import Shard
 from pipeline.stages.pairs import Verified, measure_links, verify
-from pipeline.stages.scan import ScanParameters, Segment
+from pipeline.stages.scan import ScanParameters
 from pipeline.stages.sets import read_sets
 from pipeline.stages.sketches import Survivors, attach_left, filter_right
 from pipeline.stages.summary import Figures
-from pipeline.stages.texts import TextsResult
 
 KEYS_A_RANGE, MOST_KEYS_A_RANGE = 1 << 19, 1 << 22  # 16 bytes each, held about four times over
 FORESTS_A_MERGE = 8
-
-
-@dataclass(frozen=True)
-class Scanned:
-    """The corpus as the near grain sees it."""
-
-    shards: tuple[Shard, ...]
-    segments: tuple[Segment, ...]
-    places: str
-    texts: list[TextsResult]
-    keys: list[KeyRange]
 
 
 @dataclass(frozen=True)

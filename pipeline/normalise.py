@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import unicodedata
 from bisect import bisect_right
+from collections.abc import Iterator
+from functools import cache
 
 # Code points whose Script property (Unicode Scripts.txt) is Han, Hiragana, Katakana, Thai, Lao,
 # Khmer or Myanmar, as first and last; gaps that hold no letter, mark or number are bridged.
@@ -52,6 +54,71 @@ def tokens(text: str) -> list[str]:
             spaced.append(character)
     # Only the space is a separator by now: str.split() without an argument knows others too.
     return [token for token in "".join(spaced).split(" ") if token]
+
+
+@cache
+def _joining() -> frozenset[str]:
+    # What NFKC may merge into a character before it: the second halves of the canonical pairs that it
+    # composes, and the vowels and final consonants of Hangul.
+    found = {chr(point) for point in (*range(0x1161, 0x1176), *range(0x11A8, 0x11C3))}
+    for character in map(chr, range(0x110000)):
+        parts = unicodedata.decomposition(character).split()
+        is_pair = len(parts) == 2 and not parts[0].startswith("<")
+        if is_pair and unicodedata.is_normalized("NFC", character):
+            found.add(chr(int(parts[1], 16)))
+    return frozenset(found)
+
+
+def pieces(text: str) -> list[str]:
+    """The text cut wherever NFKC treats what follows on its own, whatever stands before it.
+
+    That is before each character whose decomposition begins with a starter that merges with
+    nothing before it (Unicode Standard Annex 15, section 9). NFKC of the text is that of its
+    pieces, joined.
+    """
+    found: list[str] = []
+    for character in text:
+        first = unicodedata.normalize("NFKD", character)[0]
+        if found and (unicodedata.combining(first) or first in _joining()):
+            found[-1] += character
+        else:
+            found.append(character)
+    return found
+
+
+def _origins(text: str) -> Iterator[tuple[str, int, int]]:
+    # The characters of NFKC(text), each with the bytes [begin, end) of the text it comes from: its
+    # piece if NFKC changes that, else the character itself.
+    begin = 0
+    for piece in pieces(text):
+        composed = unicodedata.normalize("NFKC", piece)
+        for part, written in zip(piece, piece, strict=True) if composed == piece else [(piece, composed)]:
+            end = begin + len(part.encode())
+            for character in written:
+                yield character, begin, end
+            begin = end
+
+
+def token_places(text: str) -> list[tuple[str, int, int]]:
+    """The tokens of a text, each with the bytes [begin, end) of `text.encode()` it was made from.
+
+    A token begins where the first character that it is made from begins, and ends where the last
+    one ends. What NFKC changes it changes as a whole: where an accent was composed with a letter,
+    or one character became several, the whole piece (see `pieces`) counts for each token that any
+    of it is in. So two tokens of one piece share its bytes, and only then do ranges overlap.
+    """
+    found: list[tuple[str, int, int]] = []
+    within = False
+    for character, begin, end in _origins(text):
+        small = lower(character)
+        word = unicodedata.category(small)[0] in "LMN"
+        if word and within and not unspaced(small):
+            token, start, _ = found.pop()
+            found.append((token + small, start, end))
+        elif word:
+            found.append((small, begin, end))
+        within = word and not unspaced(small)
+    return found
 
 
 def normalised(text: str) -> str:

@@ -17,6 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Z = 1.959964  # two-sided 95 %
+# What is summed is rounded to multiples of this: up to 2**23 such sums are exact, and so the same
+# however texts are divided into ranges.
+_QUANTUM = 2.0**-30
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,11 @@ def detection(jaccard: NDArray[np.float64], bands: int, rows: int) -> NDArray[np
 def findable(best: NDArray[np.float64], bands: int, rows: int) -> Findable:
     """What texts with these best similarities stand for."""
     p = detection(best, bands, rows)
-    return Findable(len(best), float(np.sum((1 - p) / p)), float(np.sum((1 - p) / p**2)))
+    return Findable(len(best), _sum((1 - p) / p), _sum((1 - p) / p**2))
+
+
+def _sum(values: NDArray[np.float64]) -> float:
+    return float(np.sum(np.rint(values / _QUANTUM))) * _QUANTUM
 
 
 def total(parts: Iterable[Findable]) -> Findable:

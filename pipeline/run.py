@@ -7,29 +7,34 @@ import shutil
 import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
 
 from pipeline import schemas
-from pipeline.artifacts import END_OF_KEYS, PART_ROWS, key_ranges, ranges_for, write_empty, write_output
+from pipeline.artifacts import (
+    PART_ROWS,
+    key_ranges,
+    ranges_for,
+    write_empty,
+    write_output,
+)
 from pipeline.config import Config
 from pipeline.engine import Engine, open_engine
 from pipeline.errors import AuditError, ConfigError, InputError
 from pipeline.manifest import write_manifest
-from pipeline.near import Near, Scanned, find_near
+from pipeline.near import Near, find_near
+from pipeline.passages import Passages, find_passages
 from pipeline.progress import Progress
 from pipeline.readers.rows import Columns
+from pipeline.scanned import Scanned
 from pipeline.stages import summary
 from pipeline.stages.clusters import write_clusters
 from pipeline.stages.documents import (
     Attached,
     DocumentsResult,
-    Slice,
+    Rules,
     attach,
-    first_doc,
-    slices,
     write_documents,
 )
 from pipeline.stages.inputs import (
@@ -44,6 +49,7 @@ from pipeline.stages.inputs import (
     source_of,
 )
 from pipeline.stages.pairs import write_pairs
+from pipeline.stages.parts import Slice, doc_ranges, slices
 from pipeline.stages.places import write_places
 from pipeline.stages.scan import ScanParameters, ScanResult, Segment, scan
 from pipeline.stages.summary import Figures
@@ -118,7 +124,10 @@ def scan_parameters(config: Config) -> ScanParameters:
     near, (bands, rows) = config.near, config.near.banding
     source = config.source.column if config.source is not None else None
     columns = Columns(config.text_column, config.id_column, source, config.licence_column)
-    return ScanParameters(columns, near.shingle_tokens, near.permutations, near.seed, bands, rows)
+    passage_tokens = config.passages.min_tokens if config.passages.enabled else 0
+    return ScanParameters(
+        columns, near.shingle_tokens, near.permutations, near.seed, bands, rows, passage_tokens
+    )
 
 
 class _Audit:
@@ -139,11 +148,14 @@ class _Audit:
         scanned = self.texts(scans, places)
         figures["text_id_collisions"] = sum(result.collisions for result in scanned.texts), "texts"
         near = find_near(scanned, self.config.near, self.parameters, self.engine, self.progress, self.work)
-        attached = self.attach(scanned, near)
         parts = tuple(slices([segment.documents for segment in scans.segments], PART_ROWS))
+        passages = self.passages(scanned)
+        attached = self.attach(scanned, near, passages)
         written = self.documents(scanned, attached, parts)
-        figures |= near.figures | self.clusters(near, attached, written) | self.pairs(scanned, near, parts)
-        return self.summary(figures, written, attached)
+        figures |= near.figures | self.clusters(near, attached, written) | self.pairs(scanned, near)
+        if passages is not None:
+            figures |= passages.figures
+        return self.summary(figures, written, attached, passages)
 
     def inputs(self, listing: Listing) -> _Files:
         with self.progress.stage("inputs") as counts:
@@ -258,7 +270,12 @@ class _Audit:
             counts |= {"documents": rows, "texts": sum(result.distinct for result in found)}
         return Scanned(scans.shards, scans.segments, places, found, keys)
 
-    def attach(self, scanned: Scanned, near: Near) -> list[Attached]:
+    def passages(self, scanned: Scanned) -> Passages | None:
+        if not self.config.passages.enabled:
+            return None
+        return find_passages(scanned, self.parameters, self.engine, self.progress, self.work)
+
+    def attach(self, scanned: Scanned, near: Near, passages: Passages | None) -> list[Attached]:
         with self.progress.stage("attach") as counts:
             items = [
                 (span, result.copies, str(self.work / "attached" / str(i)))
@@ -271,6 +288,7 @@ class _Audit:
                 members=near.clusters.members,
                 similarities=near.similarities,
                 best=near.best,
+                repeating=[] if passages is None else passages.repeating,
                 banding=(self.parameters.bands, self.parameters.rows),
             )
             counts["repeated_documents"] = sum(part.documents for part in attached)
@@ -293,7 +311,7 @@ class _Audit:
                 found=[part.found for part in attached],
                 places=scanned.places,
                 inputs=str(self.output / "inputs.parquet"),
-                threshold=self.config.near.threshold,
+                rules=Rules(self.config.near.threshold, self.config.passages.enabled),
             )
             if not written:
                 write_empty(schemas.DOCUMENTS, folder / "part-00000.parquet")
@@ -321,16 +339,12 @@ class _Audit:
         chained = sum(chained for _, chained in done)
         return {"clusters": (counts["rows"], "clusters"), "chained_clusters": (chained, "clusters")}
 
-    def pairs(self, scanned: Scanned, near: Near, parts: tuple[tuple[Slice, ...], ...]) -> Figures:
+    def pairs(self, scanned: Scanned, near: Near) -> Figures:
         # A part of pairs goes with a part of documents: the one that holds its doc_a.
+        spans = doc_ranges(scanned.segments, PART_ROWS, scanned.places)
         folder, threshold = self.output / "pairs", self.config.near.threshold
         with self.progress.stage("pairs") as counts:
-            edges = [
-                0,
-                *(first_doc(scanned.segments, part, scanned.places) for part in parts[1:]),
-                END_OF_KEYS,
-            ]
-            items = [(span, str(folder / f"part-{i:05d}.parquet")) for i, span in enumerate(pairwise(edges))]
+            items = [(span, str(folder / f"part-{i:05d}.parquet")) for i, span in enumerate(spans)]
             done = self.engine.map("pairs", write_pairs, items, pairs=near.pairs, threshold=threshold)
             counts["rows"] = sum(n for n, _ in done)
             if not counts["rows"]:
@@ -338,9 +352,17 @@ class _Audit:
         at_threshold = sum(n for _, n in done)
         return {"verified_pairs": (counts["rows"], "pairs"), "pairs_at_threshold": (at_threshold, "pairs")}
 
-    def summary(self, figures: Figures, written: list[DocumentsResult], attached: list[Attached]) -> Figures:
+    def summary(
+        self,
+        figures: Figures,
+        written: list[DocumentsResult],
+        attached: list[Attached],
+        passages: Passages | None,
+    ) -> Figures:
         with self.progress.stage("summary") as counts:
-            item = (written, [part.recall for part in attached], figures, str(self.output / "summary"))
+            totals = None if passages is None else passages.totals
+            recall = [part.recall for part in attached]
+            item = (written, recall, totals, figures, str(self.output / "summary"))
             figures = self.engine.map("summary", summary.write_summary, [item])[0]
             counts["metrics"] = len(figures)
         return figures

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+# Lower end and name of each repeat bin.
+BINS = ((1, "1"), (2, "2-5"), (6, "6-20"), (21, "21-100"), (101, "101-1000"), (1001, ">1000"))
+
 _TYPES = {
     "uint64": pa.uint64(),
     "int64": pa.int64(),
@@ -91,8 +94,12 @@ DOCUMENTS = Table(
         Column("representative", "uint64", "", "doc_id of the first document of its cluster; its own if alone"),
         Column("jaccard_to_representative", "double", "0 to 1", "exact similarity to the representative; null if alone", True),
         Column("chained", "bool", "", "in the cluster by a chain only: below the threshold to the representative"),
+        Column("repeated_tokens", "int64", "tokens", "its tokens that lie in a repeated passage, each counted once; null without the passage grain", True),
+        Column("repeated_fraction", "double", "0 to 1", "the same as a share of its tokens; 0 if it has none", True),
+        Column("passage_max_occurrences", "int64", "places", "how often the most frequent passage in it occurs in the corpus; 1 if none is repeated", True),
         Column("keep", "bool", "", "the document that stays if one a cluster is kept"),
     ),
+    version=2,
 )  # fmt: skip
 
 PAIRS = Table(
@@ -131,6 +138,44 @@ CLUSTERS = Table(
     ),
 )  # fmt: skip
 
+PASSAGES = Table(
+    "passages",
+    "passages/part-*.parquet",
+    "a distinct repeated passage",
+    ("passage_id",),
+    (
+        Column("passage_id", "uint64", "", "low half of XXH3-128 of the passage's normalised text: stable across runs"),
+        Column("tokens", "int64", "tokens", "its length"),
+        Column("occurrences", "int64", "places", "places in the corpus where all of it stands, copies of documents counted"),
+        Column("documents", "int64", "documents", "documents that hold it, copies counted"),
+        Column("texts", "int64", "texts", "distinct texts that hold it"),
+        Column("sources", "int64", "sources", "distinct sources of those documents; 0 if none is known"),
+        Column("predictable", "bool", "", "one token, a short cycle or a counter: says nothing about memorization"),
+        Column("doc_id", "uint64", "", "an example: the first document that holds it"),
+        Column("byte_start", "int64", "bytes", "where it first stands there, in the original text"),
+        Column("byte_end", "int64", "bytes", "the byte after it"),
+        Column("text", "string", "", "its first 500 characters as they stand there"),
+    ),
+)  # fmt: skip
+
+SPANS = Table(
+    "spans",
+    "spans/part-*.parquet",
+    "a place of a repeated passage; of documents with the same normalised text only in the first",
+    ("doc_id", "token_start"),
+    (
+        Column("doc_id", "uint64", "", "the first document with this text"),
+        Column("text_id", "uint64", "", "that text: leads to its copies in documents"),
+        Column("copies", "int64", "documents", "documents with this text; the sum over a passage's rows is its occurrences"),
+        Column("byte_start", "int64", "bytes", "first byte of the passage in the original text, as UTF-8"),
+        Column("byte_end", "int64", "bytes", "the byte after it"),
+        Column("token_start", "int64", "tokens", "number of its first token in the document, from 0"),
+        Column("tokens", "int64", "tokens", "its length"),
+        Column("passage_id", "uint64", "", "the passage"),
+        Column("occurrences", "int64", "places", "how often it stands in the corpus"),
+    ),
+)  # fmt: skip
+
 REJECTS = Table(
     "rejects",
     "rejects/part-*.parquet",
@@ -150,18 +195,18 @@ HISTOGRAM = Table(
     "a grain and a repeat bin",
     ("grain", "copies_min"),
     (
-        Column(
-            "grain", "string", "", "raw: same bytes; exact: same normalised text; near: same near cluster"
-        ),
+        Column("grain", "string", "", "raw: same bytes; exact: same normalised text; near: same near cluster; passage"),
         Column("bin", "string", "", "how often the text occurs: 1, 2-5, 6-20, 21-100, 101-1000, >1000"),
         Column("copies_min", "int64", "documents", "lower end of the bin"),
-        Column("documents", "int64", "documents", "documents whose text occurs that often"),
-        Column("groups", "int64", "groups", "groups they form"),
-        Column("surplus_documents", "int64", "documents", "documents beyond the first of each group"),
-        Column("tokens", "int64", "tokens", "tokens of those documents"),
-        Column("bytes", "int64", "bytes", "bytes of those documents"),
+        Column("documents", "int64", "documents", "documents whose text (passage: most frequent passage) occurs that often"),
+        Column("groups", "int64", "groups", "groups they form; null at the passage grain", True),
+        Column("surplus_documents", "int64", "documents", "documents beyond the first of each group; null at the passage grain", True),
+        Column("passages", "int64", "passages", "distinct passages that occur that often; null at the other grains", True),
+        Column("tokens", "int64", "tokens", "tokens of those documents; passage: tokens whose most frequent passage occurs that often"),
+        Column("bytes", "int64", "bytes", "the same in bytes; passage: copies of a text counted with the bytes of the first"),
     ),
-)
+    version=2,
+)  # fmt: skip
 
 SOURCES = Table(
     "sources",
@@ -180,8 +225,11 @@ SOURCES = Table(
         Column("raw_repeated_tokens_fraction", "double", "0 to 1", "share of its tokens in documents with raw_copies >= 2"),
         Column("exact_repeated_tokens_fraction", "double", "0 to 1", "share of its tokens in documents with copies >= 2"),
         Column("near_repeated_tokens_fraction", "double", "0 to 1", "share of its tokens in documents with near_copies >= 2"),
+        Column("passage_repeated_documents", "int64", "documents", "documents with a repeated passage; null without the passage grain", True),
+        Column("passage_repeated_tokens_fraction", "double", "0 to 1", "share of its tokens that lie in a repeated passage", True),
         Column("kept_documents", "int64", "documents", "documents that stay if one a cluster is kept"),
     ),
+    version=2,
 )  # fmt: skip
 
 METRICS = Table(
@@ -196,7 +244,7 @@ METRICS = Table(
     ),
 )
 
-TABLES = (INPUTS, DOCUMENTS, PAIRS, CLUSTERS, REJECTS, HISTOGRAM, SOURCES, METRICS)
+TABLES = (INPUTS, DOCUMENTS, PAIRS, CLUSTERS, PASSAGES, SPANS, REJECTS, HISTOGRAM, SOURCES, METRICS)
 
 
 def _cell(text: str) -> str:

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.errors import ArtifactError
+from pipeline.lookup import require_passages
 from pipeline.manifest import read_manifest
 from pipeline.readers.wording import printable
 
@@ -63,20 +64,38 @@ def _table(*columns: str, left: int = 1) -> Table:
     return table
 
 
-def summary(run: Path, clusters: int) -> str:
-    """What `dupaudit show` prints."""
+def _one_line(text: str, room: int) -> Text:
+    # Text of a data set may hold anything: controls, direction marks, markup.
+    line = Text(printable(" ".join(text.split())))
+    line.truncate(room, overflow="ellipsis")
+    return line
+
+
+def summary(run: Path, clusters: int, passages: int = 0) -> str:
+    """What `dupaudit show` prints.
+
+    Args:
+        clusters, passages: how many to list at most.
+
+    Raises:
+        ArtifactError: `run` is not a finished run, or passages are asked for and it has none.
+    """
     manifest = read_manifest(run)
+    if passages:
+        require_passages(run)
     metrics = manifest["metrics"]
     buffer = io.StringIO()
     width = shutil.get_terminal_size((110, 40)).columns if sys.stdout.isatty() else 110
     console = Console(file=buffer, width=width, force_terminal=sys.stdout.isatty(), highlight=False)
     console.print(Text(f"\nRun {manifest['run']}", style="bold"))
     console.print(_corpus(manifest, metrics))
-    console.print(_grains(metrics, manifest["config"]["near"]["threshold"]))
+    console.print(_grains(metrics, manifest["config"]))
+    console.print(_passages(metrics))
     console.print(_certainty(metrics))
     console.print(_histogram(run))
     _print_sources(console, run)
     _print_clusters(console, run, clusters)
+    _print_passages(console, run, passages)
     return buffer.getvalue()
 
 
@@ -94,13 +113,13 @@ def _corpus(manifest: dict[str, Any], metrics: dict[str, Any]) -> str:
     return words + (f"\nFiles passed over: {others}\n" if others else "\n")
 
 
-def _grains(metrics: dict[str, Any], threshold: float) -> Table:
+def _grains(metrics: dict[str, Any], config: dict[str, Any]) -> Table:
     table = _table(
         "repeated", "groups", "documents in them", "surplus", "surplus share", "tokens repeated", "largest"
     )
     for grain, label in GRAINS.items():
         table.add_row(
-            f"near (Jaccard {threshold:g}+)" if grain == "near" else label,
+            f"near (Jaccard {config['near']['threshold']:g}+)" if grain == "near" else label,
             *(
                 _number(metrics[f"{grain}_{name}"])
                 for name in ("groups", "grouped_documents", "surplus_documents")
@@ -111,7 +130,33 @@ def _grains(metrics: dict[str, Any], threshold: float) -> Table:
             ),
             _number(metrics[f"{grain}_largest_group"]),
         )
+    if _has_passages(metrics):
+        # Places of one passage may be in one document, so there is no surplus of documents.
+        table.add_row(
+            f"passage ({config['passages']['min_tokens']}+ tokens)",
+            *(_number(metrics[name]) for name in ("passages", "passage_repeated_documents")),
+            *("-", "-"),
+            _percent(metrics["passage_repeated_tokens_fraction"]),
+            _number(metrics["passage_most_occurrences"]),
+        )
     return table
+
+
+def _has_passages(metrics: dict[str, Any]) -> bool:
+    return metrics.get("passages") is not None
+
+
+def _passages(metrics: dict[str, Any]) -> str:
+    if not _has_passages(metrics):
+        return "Repeated passages: not looked for."
+    if not metrics["passages"]:
+        return "Repeated passages: none."
+    return (
+        f"Repeated passages: {_number(metrics['passages'])}, of which"
+        f" {_number(metrics['predictable_passages'])} predictable (a word or a short cycle over and over,"
+        f" a counter).\nThe most frequent occurs {_number(metrics['passage_most_occurrences'])} times,"
+        f" the longest has {_number(metrics['passage_most_tokens'])} tokens."
+    )
 
 
 def _certainty(metrics: dict[str, Any]) -> str:
@@ -133,14 +178,14 @@ def _certainty(metrics: dict[str, Any]) -> str:
 
 def _histogram(run: Path) -> Table:
     rows = pl.read_parquet(run / "summary" / "histogram.parquet")
-    table = _table(
-        "occurs", *(f"{label}: documents" for label in GRAINS.values()), "near: surplus", "near: tokens"
-    )
+    shown = [(label, grain, "documents") for grain, label in GRAINS.items()]
+    shown += [("near", "near", "surplus_documents"), ("near", "near", "tokens")]
+    if "passage" in rows["grain"]:
+        shown += [("passage", "passage", "documents"), ("passage", "passage", "tokens")]
+    table = _table("occurs", *(f"{label}:\n{name.split('_')[0]}" for label, _, name in shown))
     for name in rows["bin"].unique(maintain_order=True):
         of_bin = {row["grain"]: row for row in rows.filter(pl.col("bin") == name).iter_rows(named=True)}
-        near = of_bin["near"]
-        documents = (_number(of_bin[grain]["documents"]) for grain in GRAINS)
-        table.add_row(name, *documents, _number(near["surplus_documents"]), _number(near["tokens"]))
+        table.add_row(name, *(_number(of_bin[grain][column]) for _, grain, column in shown))
     return table
 
 
@@ -184,8 +229,30 @@ def _print_clusters(console: Console, run: Path, count: int) -> None:
     for row in rows.iter_rows(named=True):
         numbers = (_number(row[name]) for name in ("documents", "distinct_texts", "sources"))
         similar = f"{row['min_jaccard']:.2f}", f"{row['mean_jaccard']:.2f}"
-        sample = Text(printable(" ".join(row["sample"].split())))
-        sample.truncate(room, overflow="ellipsis")
-        table.add_row(*numbers, *similar, sample)
+        table.add_row(*numbers, *similar, _one_line(row["sample"], room))
+    console.print("")
+    console.print(table)
+
+
+def _print_passages(console: Console, run: Path, count: int) -> None:
+    if not count:
+        return
+    passages = pl.scan_parquet(run / "passages" / "*.parquet")
+    rank = (pl.col("occurrences") * pl.col("tokens")).alias("rank")
+    # The texts of the others stay unread.
+    top = (
+        passages.select("passage_id", rank).sort(["rank", "passage_id"], descending=[True, False]).head(count)
+    )
+    rows = top.join(passages, "passage_id", maintain_order="left").collect()
+    if rows.is_empty():
+        return
+    numbers = ("occurrences", "documents", "texts", "sources", "tokens")
+    table = _table(*numbers, left=0)
+    table.add_column("predictable", no_wrap=True)
+    table.add_column("passage", no_wrap=True)
+    room = max(console.width - 68, 10)
+    for row in rows.iter_rows(named=True):
+        text = _one_line(row["text"], room)
+        table.add_row(*(_number(row[name]) for name in numbers), "yes" if row["predictable"] else "", text)
     console.print("")
     console.print(table)

@@ -25,6 +25,7 @@ from pipeline.artifacts import (
     key_ranges,
     open_parquet,
     ranges_for,
+    read_numbered_range,
     read_range,
     read_ranges,
     read_work,
@@ -132,6 +133,10 @@ def test_range_of_a_file_is_what_a_filter_keeps(
     assert pq.ParquetFile(path).num_row_groups == max(1, -(-len(keys) // row_group))
     kept = pa.array([low <= key < high for key in sorted(keys)], pa.bool_())
     assert read_range(path, "key", (low, high)).equals(table.filter(kept))
+    first, rows = read_numbered_range(path, "key", (low, high))
+    assert rows.equals(table.filter(kept))
+    assert not len(rows) or rows.equals(table.slice(first, len(rows)))
+    assert first >= 0
 
 
 def test_range_reads_only_the_row_groups_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

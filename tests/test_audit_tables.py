@@ -122,12 +122,14 @@ def test_a_corpus_without_repeats_says_so(name: str, tmp_path: Path) -> None:
     audited = audit_texts(texts, tmp_path)
     metrics = audited.metrics
     assert (audited.pairs, audited.clusters, audited.rejects) == ([], [], [])
+    assert (audited.rows("passages"), audited.rows("spans")) == ([], [])
+    assert metrics["passages"] == metrics["passage_spans"] == metrics["passage_repeated_tokens"] == 0
     assert metrics["documents"] == metrics["input_rows"] == len(audited.documents) == len(texts)
     assert all(row["keep"] and row["copies"] == row["near_copies"] == 1 for row in audited.documents)
     for grain in ("raw", "exact", "near"):
         assert metrics[f"{grain}_distinct"] == len(texts)
         assert metrics[f"{grain}_groups"] == metrics[f"{grain}_surplus_documents"] == 0
-    assert len(audited.rows("summary/histogram")) == 18
+    assert len(audited.rows("summary/histogram")) == 24
     assert len(audited.rows("summary/sources")) == min(len(texts), 1)
     assert len(audited.rows("inputs")) == 1
 

@@ -17,7 +17,7 @@ from pipeline.cli import main
 COMMANDS = ("run", "show", "calibrate")
 
 
-def _invoke(*arguments: str | Path) -> Result:
+def _invoke(*arguments: str | Path | int) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
@@ -92,12 +92,51 @@ def test_show_prints_histogram_sources_and_clusters(audited: tuple[Path, Result]
         "same bytes",
         "same words",
         "near (Jaccard 0.7+)",
+        "passage (25+ tokens)",
+        "Repeated passages: none.",
         ">1000",
         "source (most",
         "the same words here",
     ):
         assert words in result.stdout
     assert "largest clusters" not in _invoke("show", audited[0], "--clusters", "0").stdout
+
+
+@pytest.fixture(scope="module")
+def repeating(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with fifteen passages, of which the first occurs three times."""
+    folder = tmp_path_factory.mktemp("repeating")
+    passages = [" ".join(f"{chr(ord('a') + i)}{k}x" for k in range(25)) for i in range(15)]
+    texts = [f"start{i} {passage} {'z' * i}" for i, passage in enumerate(passages * 2 + passages[:1])]
+    path = folder / "a.jsonl"
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    assert _invoke("run", path, "--out", folder / "audits", "--name", "r", "--quiet").exit_code == 0
+    return folder / "audits" / "r"
+
+
+@pytest.mark.parametrize(
+    ("before", "behind", "listed"),
+    [((), (), 0), ((), ("--passages",), 10), ((), ("--passages", 3), 3), (("--passages", 99), (), 15)],
+)
+def test_show_lists_as_many_passages_as_asked_for(
+    repeating: Path, before: tuple[str, ...], behind: tuple[str, ...], listed: int
+) -> None:
+    result = _invoke("show", *before, repeating, *behind, "--clusters", 0)
+    assert result.exit_code == 0, result.output
+    lines = [line for line in result.stdout.splitlines() if " 25 " in line and "0x " in line]
+    assert len(lines) == listed
+    assert [line.split()[0] for line in lines] == ["3", *["2"] * 14][:listed]
+
+
+def test_show_of_passages_says_why_there_are_none(tmp_path: Path) -> None:
+    path, out = _corpus(tmp_path), tmp_path / "audits"
+    off = ("--set", "passages.enabled=false")
+    assert _invoke("run", path, "--out", out, "--name", "r", "--quiet", *off).exit_code == 0
+    result = _invoke("show", out / "r", "--passages")
+    assert result.exit_code == 1
+    assert "the run did not look for passages" in result.stderr
+    assert "passages.enabled: true" in result.stderr
+    assert not result.stdout
 
 
 def test_calibrate_prints_estimate_and_measurement(audited: tuple[Path, Result]) -> None:
@@ -133,6 +172,8 @@ def test_calibrate_refuses_other_data(audited: tuple[Path, Result], tmp_path: Pa
         (("run", "x", "--nonsense"), 2, "No such option"),
         (("show", "no-such-run"), 1, "not a finished run"),
         (("show",), 1, "no run here"),
+        (("show", "--passages", "no-such-run"), 2, "Invalid value for '--passages'"),
+        (("show", "no-such-run", "--passages"), 1, "not a finished run"),
         (("calibrate", "no-such-run"), 1, "not a finished run"),
     ],
 )

@@ -44,19 +44,26 @@ def test_the_queries_run(tmp_path: Path) -> None:
     import duckdb
 
     data = tmp_path / "a.csv"
-    data.write_text("text,s\n" + "a b c d e f g h,x\n" * 3 + "a b c d e f g h i,y\n")
+    passage = " ".join(f"W{i}" for i in range(30))
+    others = [" ".join(f"{name}{i}" for i in range(40)) for name in "pq"]
+    rows = ["text,s", *["a b c d e f g h,x"] * 3, "a b c d e f g h i,y"]
+    data.write_text("\n".join([*rows, *(f"{other} {passage}.,x" for other in others)]))
     config = {"inputs": str(data), "out": str(tmp_path), "source": {"column": "s"}}
     run = run_audit(parse(config), "r", Progress(quiet=True))
     sql = re.search(r"```sql\n(.*?)```", README, re.DOTALL)
-    python = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+    pairs, passages = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert sql is not None
-    assert python is not None
     with duckdb.connect() as database:
         found = database.execute(sql[1].replace("audits/<run>", str(run))).fetchall()
     assert [(copies, row) for copies, _, row in found] == [(3, 0)]
-    *lines, last = python[1].replace("audits/<run>", str(run)).strip().splitlines()
     scope: dict[str, object] = {}
-    exec("\n".join(lines), scope)
-    table = eval(last, scope)
+    table = _last_value(pairs.replace("audits/<run>", str(run)), scope)
     assert isinstance(table, pl.DataFrame)
     assert table.rows() == [("x", "y", 1)]
+    assert _last_value(passages.replace("audits/<run>", str(run)), scope) == passage
+
+
+def _last_value(program: str, scope: dict[str, object]) -> object:
+    *lines, last = program.strip().splitlines()
+    exec("\n".join(lines), scope)
+    return eval(last, scope)

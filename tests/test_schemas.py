@@ -17,16 +17,20 @@ EVERY = pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 PROMISED = {
     "inputs": "file_id uri format size_bytes fingerprint rows",
     "documents": "doc_id text_id uri row id source licence n_bytes n_tokens status raw_copies copies "
-    "near_copies cluster_id representative jaccard_to_representative keep",
+    "near_copies cluster_id representative jaccard_to_representative repeated_tokens repeated_fraction "
+    "passage_max_occurrences keep",
     "pairs": "doc_a doc_b jaccard containment_a containment_b shared_shingles source_a source_b",
     "clusters": "cluster_id documents distinct_texts sources tokens min_jaccard mean_jaccard chained "
     "representative sample",
+    "passages": "passage_id tokens occurrences documents texts sources predictable doc_id byte_start "
+    "byte_end text",
+    "spans": "doc_id text_id copies byte_start byte_end token_start tokens passage_id occurrences",
     "rejects": "uri row reason detail",
-    "histogram": "grain bin documents tokens bytes",
-    "sources": "source licence documents tokens",
+    "histogram": "grain bin documents passages tokens bytes",
+    "sources": "source licence documents tokens passage_repeated_documents passage_repeated_tokens_fraction",
     "metrics": "name value unit",
 }
-IDS = {"doc_id", "text_id", "file_id", "cluster_id", "doc_a", "doc_b", "representative"}
+IDS = {"doc_id", "text_id", "file_id", "cluster_id", "doc_a", "doc_b", "representative", "passage_id"}
 
 
 @pytest.mark.parametrize("name", PROMISED)

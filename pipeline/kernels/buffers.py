@@ -7,7 +7,7 @@ every value is empty, and their buffers may be read only or not. All three are t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -71,9 +71,25 @@ def binary_of(parts: Sequence[NDArray[np.uint64]]) -> pa.LargeBinaryArray:
     )
 
 
-def uint64_values(column: pa.ChunkedArray) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """The inverse of `binary_of`: all values back to back, and where each part begins and ends."""
+def binary_slices(flat: NDArray[Any], ends: NDArray[np.int64]) -> pa.LargeBinaryArray:
+    """Runs of a contiguous array as the values of a large_binary array, zero-copy.
+
+    `ends` is int64[n + 1]: value i is flat[ends[i]:ends[i + 1]].
+    """
+    offsets = ends * flat.itemsize
+    return pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(), len(ends) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(flat)]
+    )
+
+
+def flat_values(column: pa.ChunkedArray, kind: type[Number]) -> tuple[NDArray[Number], NDArray[np.int64]]:
+    """The inverse of `binary_slices`: all values back to back, and where each run begins and ends."""
     joined = pa.concat_arrays([pa.array([], pa.large_binary()), *column.chunks])
     data, offsets = text_buffers(joined)
     first, last = int(offsets[0]), int(offsets[-1])
-    return data[first:last].view(np.uint64), (offsets - first) // 8
+    return data[first:last].view(kind), (offsets - first) // np.dtype(kind).itemsize
+
+
+def uint64_values(column: pa.ChunkedArray) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """The inverse of `binary_of`: all values back to back, and where each part begins and ends."""
+    return flat_values(column, np.uint64)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels.jit import kernel, load32, load64
+from pipeline.kernels.jit import kernel, load32, load64, multiply_wide
 
 _P32_1 = np.uint32(0x9E3779B1)
 _P32_2 = np.uint32(0x85EBCA77)
@@ -171,20 +171,8 @@ def xxh64(buffer: NDArray[np.uint8], start: int, stop: int) -> np.uint64:
 
 
 @kernel
-def _multiply128(a: np.uint64, b: np.uint64) -> tuple[np.uint64, np.uint64]:
-    # Schoolbook on 32-bit halves: numba has no 128-bit integer.
-    a_low, a_high = a & _LOW32, a >> np.uint64(32)
-    b_low, b_high = b & _LOW32, b >> np.uint64(32)
-    low = a_low * b_low
-    middle = a_high * b_low + (low >> np.uint64(32))
-    cross = (middle & _LOW32) + a_low * b_high
-    high = a_high * b_high + (middle >> np.uint64(32)) + (cross >> np.uint64(32))
-    return np.uint64((cross << np.uint64(32)) | (low & _LOW32)), np.uint64(high)
-
-
-@kernel
 def _fold128(a: np.uint64, b: np.uint64) -> np.uint64:
-    low, high = _multiply128(a, b)
+    low, high = multiply_wide(a, b)
     return np.uint64(low ^ high)
 
 
@@ -201,16 +189,16 @@ def _xxh3_tiny(buffer: NDArray[np.uint8], start: int, length: int) -> tuple[np.u
         first, last = load64(buffer, start), load64(buffer, start + length - 8)
         one = np.uint64(load64(_SECRET, 32) ^ load64(_SECRET, 40) ^ first ^ last)
         two = np.uint64(load64(_SECRET, 48) ^ load64(_SECRET, 56) ^ last)
-        low, high = _multiply128(one, _P64_1)
+        low, high = multiply_wide(one, _P64_1)
         low = np.uint64(low + (np.uint64(length - 1) << np.uint64(54)))
         high = np.uint64(high + two + (two & _LOW32) * (_P32_2_WIDE - np.uint64(1)))
         low = np.uint64(low ^ _swap64(high))
-        product_low, product_high = _multiply128(low, _P64_2)
+        product_low, product_high = multiply_wide(low, _P64_2)
         return _avalanche(product_low), _avalanche(np.uint64(product_high + high * _P64_2))
     if length >= 4:
         head, tail = np.uint64(load32(buffer, start)), np.uint64(load32(buffer, start + length - 4))
         value = np.uint64(load64(_SECRET, 16) ^ load64(_SECRET, 24) ^ (head | (tail << np.uint64(32))))
-        low, high = _multiply128(value, np.uint64(_P64_1 + np.uint64(length << 2)))
+        low, high = multiply_wide(value, np.uint64(_P64_1 + np.uint64(length << 2)))
         high = np.uint64(high + (low << np.uint64(1)))
         low = np.uint64(low ^ (high >> np.uint64(3)))
         low = np.uint64((low ^ (low >> np.uint64(35))) * _MX2)

@@ -20,6 +20,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from llvmlite import ir
 from numba.core import cgutils, config, types
 from numba.extending import intrinsic, overload
 
@@ -87,3 +88,63 @@ def _load64_compiled(buffer: Any, at: int) -> Any:
         return _load64(buffer, at)
 
     return load
+
+
+def multiply61(a: Any, b: Any) -> Any:
+    """a * b modulo 2**61 - 1, of numbers below it."""
+    return np.uint64(int(a) * int(b) % ((1 << 61) - 1))
+
+
+@intrinsic
+def _multiply61(typingctx: Any, a: Any, b: Any) -> Any:
+    # The modulus is a Mersenne prime: the remainder is the sum of the low 61 bits and of what is above.
+    word, wide = ir.IntType(64), ir.IntType(128)
+    modulus = ir.Constant(word, (1 << 61) - 1)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        product = builder.mul(builder.zext(args[0], wide), builder.zext(args[1], wide))
+        low = builder.and_(builder.trunc(product, word), modulus)
+        high = builder.trunc(builder.lshr(product, ir.Constant(wide, 61)), word)
+        total = builder.add(low, high)
+        over = builder.icmp_unsigned(">=", total, modulus)
+        return builder.select(over, builder.sub(total, modulus), total)
+
+    return types.uint64(types.uint64, types.uint64), codegen
+
+
+@overload(multiply61, inline="always")
+def _multiply61_compiled(a: Any, b: Any) -> Any:
+    def multiply(a: Any, b: Any) -> Any:
+        return _multiply61(a, b)  # type: ignore[call-arg]  # numba fills in the context
+
+    return multiply
+
+
+def multiply_wide(a: Any, b: Any) -> Any:
+    """a * b of uint64 as (low, high) halves of its 128 bits."""
+    product = int(a) * int(b)
+    return np.uint64(product & 0xFFFFFFFFFFFFFFFF), np.uint64(product >> 64)
+
+
+@intrinsic
+def _multiply_wide(typingctx: Any, a: Any, b: Any) -> Any:
+    word, wide = ir.IntType(64), ir.IntType(128)
+    pair = types.UniTuple(types.uint64, 2)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        product = builder.mul(builder.zext(args[0], wide), builder.zext(args[1], wide))
+        halves = [
+            builder.trunc(product, word),
+            builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), word),
+        ]
+        return context.make_tuple(builder, pair, halves)
+
+    return pair(types.uint64, types.uint64), codegen
+
+
+@overload(multiply_wide, inline="always")
+def _multiply_wide_compiled(a: Any, b: Any) -> Any:
+    def multiply(a: Any, b: Any) -> Any:
+        return _multiply_wide(a, b)  # type: ignore[call-arg]  # numba fills in the context
+
+    return multiply

@@ -1,4 +1,4 @@
-"""One pass over a batch of texts: hashes, token counts, band keys, sketches."""
+"""One pass over a batch of texts: hashes, token counts, band keys, sketches, anchors."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pipeline.kernels.char_tables import CLASS_SHIFT, MAPPED, CharTables, char_t
 from pipeline.kernels.hashing import xxh3_128
 from pipeline.kernels.jit import kernel
 from pipeline.kernels.minhash import CHUNK, band_keys, permutations, sign, sketch_bytes
+from pipeline.kernels.minimizers import NO_ROOM as NO_ANCHOR_ROOM
+from pipeline.kernels.minimizers import Anchors, Sampler, anchors
 from pipeline.kernels.tokens import HEADROOM, INVALID_UTF8, NEEDS_NFKC, NO_ROOM, tokenise
 
 OK, SHORT, EMPTY, BAD_UTF8, DECOMPOSED = 0, 1, 2, 3, 4
@@ -60,6 +62,7 @@ class Scanned(NamedTuple):
         normalised: uint64[n, 2], XXH3-128 of the normalised text.
         keys: uint64[n, bands], band keys; zero where there is no token.
         sketches: uint8[n, p], see `minhash.sketch_bytes`.
+        n_anchors: int64[n], see `minimizers.anchors`.
     """
 
     status: NDArray[np.uint8]
@@ -68,6 +71,7 @@ class Scanned(NamedTuple):
     normalised: NDArray[np.uint64]
     keys: NDArray[np.uint64]
     sketches: NDArray[np.uint8]
+    n_anchors: NDArray[np.int64]
 
 
 def tokeniser(capacity: int = 1 << 16) -> Tokeniser:
@@ -101,6 +105,7 @@ def scanned(n: int, bands: int, num_perm: int) -> Scanned:
         np.zeros((n, 2), np.uint64),
         np.zeros((n, bands), np.uint64),
         np.zeros((n, num_perm), np.uint8),
+        np.zeros(n, np.int64),
     )
 
 
@@ -115,6 +120,9 @@ def scan(
     tok: Tokeniser,
     signing: Signer,
     out: Scanned,
+    sampling: Sampler,
+    found: Anchors,
+    filled: int,
 ) -> int:
     """Scan texts first, first + 1, ... of a batch.
 
@@ -122,18 +130,19 @@ def scan(
         data: uint8, the texts back to back. offsets: int64[n + 1], their boundaries.
         first: the text to begin with. is_nfkc: the texts are in NFKC already.
         width: tokens in a shingle. rows: signature values in a band.
-        tok, signing: tables, parameters and scratch. out: arrays for all n texts, out.
+        tok, signing, sampling: tables, parameters and scratch. out: arrays for all n texts, out.
+        found: anchors, out, those of one text behind those of another, from `filled` on.
 
     Returns:
-        n when all is done, else the text that needs more scratch: call again from there with
-        a `roomier` tokeniser.
+        n when all is done, else the text that needs more room: d for a `roomier` tokeniser, -1 - d
+        for more anchors. Call again from there.
 
     Cost: linear. References: `pipeline.normalise`, xxhash, datasketch.
     """
     for d in range(first, len(offsets) - 1):
         start, stop = offsets[d], offsets[d + 1]
         outcome, n_tokens, bad_at = tokenise(
-            data, start, stop, is_nfkc, tok.ascii_map, tok.tables, tok.text, tok.ends
+            data, start, stop, is_nfkc, tok.ascii_map, tok.tables, tok.text, tok.ends, None, None
         )
         if outcome == NO_ROOM:
             return d
@@ -156,4 +165,9 @@ def scan(
         sign(tok.text, tok.ends, n_tokens, width, signing.a, signing.b, signing.hashes, signing.signature)
         band_keys(signing.signature, rows, out.keys[d])
         sketch_bytes(signing.signature, out.sketches[d])
+        if sampling.sizes[0]:
+            after = anchors(tok.text, tok.ends, n_tokens, sampling, found, filled)
+            if after == NO_ANCHOR_ROOM:
+                return -1 - d
+            out.n_anchors[d], filled = after - filled, after
     return len(offsets) - 1

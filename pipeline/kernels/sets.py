@@ -67,7 +67,9 @@ def shingle_set(
         text's XXH3-128). NO_ROOM with a number when `table` or `out` is too small for that many
         shingles, with 0 when it was the tokeniser's.
     """
-    outcome, n_tokens, _ = tokenise(data, start, stop, is_nfkc, tok.ascii_map, tok.tables, tok.text, tok.ends)
+    outcome, n_tokens, _ = tokenise(
+        data, start, stop, is_nfkc, tok.ascii_map, tok.tables, tok.text, tok.ends, None, None
+    )
     if outcome != TOKENISED or n_tokens == 0:
         return outcome, 0, _FREE
     n_shingles = max(n_tokens - width + 1, 1)

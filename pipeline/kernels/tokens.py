@@ -1,4 +1,4 @@
-"""The tokeniser: UTF-8 in, normalised UTF-8 and the ends of its tokens out."""
+"""The tokeniser: UTF-8 in, normalised UTF-8 and the places of its tokens out."""
 
 from __future__ import annotations
 
@@ -124,6 +124,24 @@ def _merges(starter: int, point: int, partners: NDArray[np.int64]) -> bool:
     return low < len(partners) and partners[low] == pair
 
 
+# Numba compiles nothing for a branch on an argument that is None.
+@kernel
+def _room(ends: NDArray[np.int64], begins: NDArray[np.int64] | None, stops: NDArray[np.int64] | None) -> int:
+    # How many tokens they have room for.
+    room = len(ends)
+    if begins is not None:
+        room = min(room, len(begins))
+    if stops is not None:
+        room = min(room, len(stops))
+    return room
+
+
+@kernel
+def _put(places: NDArray[np.int64] | None, token: int, place: int) -> None:
+    if places is not None:
+        places[token] = place
+
+
 @kernel
 def tokenise(
     data: NDArray[np.uint8],
@@ -134,6 +152,8 @@ def tokenise(
     tables: CharTables,
     out: NDArray[np.uint8],
     ends: NDArray[np.int64],
+    begins: NDArray[np.int64] | None,
+    stops: NDArray[np.int64] | None,
 ) -> tuple[int, int, int]:
     """Normalise and tokenise one text.
 
@@ -144,17 +164,21 @@ def tokenise(
         tables: see `char_tables`.
         out: uint8, out: the tokens, a space after each (`out[:ends[-1]]` is the normalised text).
         ends: int64, out: for each token the byte after its last in `out`.
+        begins, stops: int64, out, as long as `ends`: for each token the first byte in the text of
+            the first character that it is made from, and the byte after the last such character's
+            last; or None. A character that becomes several tokens lends each its whole range.
 
     Returns:
         (TOKENISED, tokens, 0); (INVALID_UTF8, 0, byte offset in the text); (NEEDS_NFKC, 0, 0)
-        when the text has to be composed first; (NO_ROOM, 0, 0) when `out` or `ends` is too small.
+        when the text has to be composed first; (NO_ROOM, 0, 0) when an array is too small.
 
-    Cost: linear. Reference: `pipeline.normalise.tokens`.
+    Cost: linear. References: `pipeline.normalise.tokens` and `token_places`.
     """
+    room = _room(ends, begins, stops)
     at, o, t, in_word = start, 0, 0, 0
     stretch_is_stable, last_class, starter = True, 0, np.int64(0)
     while at < stop:
-        if o >= len(out) - HEADROOM or t >= len(ends) - HEADROOM:
+        if o >= len(out) - HEADROOM or t >= room - HEADROOM:
             return NO_ROOM, 0, 0
         run = _ascii_run(data, at, stop)
         if run:
@@ -164,6 +188,10 @@ def tokenise(
                 is_word = np.int64(small != 0)
                 out[o] = small if is_word else _SPACE
                 ends[t] = o
+                # Outside a word, where token t begins is overwritten until it has begun; inside
+                # one, that of t + 1 is. Where t stops moves on with each of its bytes.
+                _put(begins, t + in_word, at + i - start)
+                _put(stops, t, at + i - start + is_word)
                 t += in_word & ~is_word
                 o += in_word | is_word
                 in_word = is_word
@@ -173,6 +201,7 @@ def tokenise(
         point, length = decode(data, at, stop)
         if length == 0:
             return INVALID_UTF8, 0, at - start
+        first = at - start
         at += length
         entry = np.int64(tables.entry[point])
         if not is_nfkc:
@@ -189,12 +218,18 @@ def tokenise(
                 starter = point
         kind = (entry >> CLASS_SHIFT) & 3
         if kind != EXPANDS:
+            # As above. A character that is a token ends the one before it, which has its place.
+            _put(begins, t + in_word, first)
+            _put(stops, t + (in_word & np.int64(kind != WORD)), at - start)
             in_word, o, t = _write(kind, entry & MAPPED, in_word, o, t, out, ends)
         else:
             number = entry & MAPPED
             for i in range(tables.expansion_start[number], tables.expansion_start[number + 1]):
                 written = np.int64(tables.expansion[i])
-                in_word, o, t = _write(written >> CLASS_SHIFT, written & MAPPED, in_word, o, t, out, ends)
+                kind = written >> CLASS_SHIFT
+                _put(begins, t + in_word, first)
+                _put(stops, t + (in_word & np.int64(kind != WORD)), at - start)
+                in_word, o, t = _write(kind, written & MAPPED, in_word, o, t, out, ends)
     if in_word:
         ends[t] = o
         out[o] = _SPACE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,6 @@ import pyarrow as pa
 from pipeline.artifacts import (
     KeyRange,
     frame,
-    open_parquet,
     read_range,
     read_ranges,
     read_work,
@@ -23,8 +22,10 @@ from pipeline.recall import Findable, findable
 from pipeline.schemas import DOCUMENTS
 from pipeline.stages.clusters import LABELS, MEMBERS, SIMILARITIES, TOTALS
 from pipeline.stages.pairs import BEST
+from pipeline.stages.parts import Slice
 from pipeline.stages.places import Places
 from pipeline.stages.scan import STATUS, Segment
+from pipeline.stages.spans import REPEATING
 from pipeline.stages.texts import COPIES
 
 FOUND = pa.schema(
@@ -36,6 +37,8 @@ FOUND = pa.schema(
         ("cluster_id", pa.uint64()),
         ("representative", pa.uint64()),
         ("jaccard_to_representative", pa.float64()),
+        ("repeated_tokens", pa.int64()),
+        ("passage_max_occurrences", pa.int64()),
     ]
 )
 GRAINS = {"raw": "raw_copies", "exact": "copies", "near": "near_copies"}
@@ -51,7 +54,11 @@ BY_SOURCE = pa.schema(
         ("source", pa.large_string()),
         ("licence", pa.large_string()),
         *((name, pa.int64()) for name in ("documents", "tokens", "bytes", "kept")),
-        *((f"{grain}_{counted}", pa.int64()) for grain in GRAINS for counted in ("documents", "tokens")),
+        *(
+            (f"{grain}_{counted}", pa.int64())
+            for grain in (*GRAINS, "passage")
+            for counted in ("documents", "tokens")
+        ),
         *((name, pa.int64()) for name in STATUS),
     ]
 )
@@ -72,12 +79,14 @@ class Attached:
 
 
 @dataclass(frozen=True)
-class Slice:
-    """Rows [first, first + rows) of an item of a sequence."""
+class Rules:
+    """What of a configuration decides the documents table.
 
-    item: int
-    first: int
-    rows: int
+    threshold: of the near grain. passages: whether they were looked for.
+    """
+
+    threshold: float
+    passages: bool
 
 
 @dataclass(frozen=True)
@@ -90,23 +99,6 @@ class DocumentsResult:
     rows: int
 
 
-def slices(counts: Sequence[int], part_rows: int) -> Iterator[tuple[Slice, ...]]:
-    """Cut the rows of consecutive items into parts of `part_rows`, wherever the items end."""
-    part: list[Slice] = []
-    room = part_rows
-    for item, count in enumerate(counts):
-        first = 0
-        while first < count:
-            taken = min(room, count - first)
-            part.append(Slice(item, first, taken))
-            first, room = first + taken, room - taken
-            if room == 0:
-                yield tuple(part)
-                part, room = [], part_rows
-    if part:
-        yield tuple(part)
-
-
 def attach(
     keys: KeyRange,
     copies: str,
@@ -115,9 +107,10 @@ def attach(
     members: str,
     similarities: Sequence[str],
     best: Sequence[str],
+    repeating: Sequence[str],
     banding: tuple[int, int],
 ) -> Attached:
-    """Bring together, for the texts of a key range, copies and near clusters, by document."""
+    """Bring together, for the texts of a key range, copies, near clusters and passages, by document."""
     similar = frame(read_ranges(similarities, "text_id", keys, BEST)).select("text_id", "jaccard")
     member = (
         frame(read_range(members, "text_id", keys, MEMBERS.names))
@@ -143,8 +136,9 @@ def attach(
     exact = exact.rename({"text_id": "cluster_id"}).sort("cluster_id")
     highest = frame(read_ranges(best, "text_id", keys, BEST)).group_by("text_id").agg(pl.col("jaccard").max())
     bands, rows = banding
+    passages = frame(read_ranges(repeating, "text_id", keys, REPEATING))
     return Attached(
-        _write_found(joined, member, path),
+        _write_found(joined, member, passages, path),
         write_work(
             exact.select(TOTALS.names).to_arrow().cast(TOTALS), f"{path}-totals.parquet", "cluster_id"
         ),
@@ -155,8 +149,9 @@ def attach(
     )
 
 
-def _write_found(joined: pl.DataFrame, member: pl.DataFrame, path: str) -> str:
-    of_repeated = joined.select(
+def _write_found(joined: pl.DataFrame, member: pl.DataFrame, passages: pl.DataFrame, path: str) -> str:
+    # Passages are known of the first document of each text.
+    of_repeated = joined.join(passages.rename({"doc_id": "first"}).drop("text_id"), "first", "left").select(
         "doc_id",
         "copies",
         "raw_copies",
@@ -164,6 +159,8 @@ def _write_found(joined: pl.DataFrame, member: pl.DataFrame, path: str) -> str:
         "cluster_id",
         pl.coalesce("representative", "first").alias("representative"),
         pl.when(pl.col("cluster_id").is_not_null()).then(pl.col("jaccard").fill_null(1.0)).alias("jaccard"),
+        "repeated_tokens",
+        "passage_max_occurrences",
     )
     of_single = member.filter(pl.col("copies") == 1).select(
         "doc_id",
@@ -174,8 +171,14 @@ def _write_found(joined: pl.DataFrame, member: pl.DataFrame, path: str) -> str:
         "representative",
         "jaccard",
     )
+    of_single = of_single.join(
+        passages.join(joined, "doc_id", "anti").drop("text_id"), "doc_id", "full", coalesce=True
+    )
     found = (
-        pl.concat([of_repeated, of_single]).rename({"jaccard": "jaccard_to_representative"}).sort("doc_id")
+        pl.concat([of_repeated, of_single])
+        .rename({"jaccard": "jaccard_to_representative"})
+        .select(FOUND.names)
+        .sort("doc_id")
     )
     return write_work(found.to_arrow().cast(FOUND), f"{path}-found.parquet", "doc_id")
 
@@ -200,17 +203,6 @@ def _scanned(segments: Sequence[Segment], part: Sequence[Slice], places: Places)
     return frame(pa.concat_tables(tables))
 
 
-def first_doc(segments: Sequence[Segment], part: Sequence[Slice], places: str) -> int:
-    """The smallest doc_id of a part."""
-    segment = segments[part[0].item]
-    with open_parquet(f"{segment.path}/documents.parquet") as file:
-        table = file.read(["piece", "row"], use_threads=False).slice(part[0].first, 1)
-    doc_id = Places(places).doc_ids(
-        segment.shard, table.column("piece").to_numpy(), table.column("row").to_numpy()
-    )
-    return int(doc_id[0])
-
-
 def write_documents(
     part: Sequence[Slice],
     output: str,
@@ -220,7 +212,7 @@ def write_documents(
     found: Sequence[str],
     places: str,
     inputs: str,
-    threshold: float,
+    rules: Rules,
 ) -> DocumentsResult:
     """Write one part of the documents table and its share of the summaries.
 
@@ -238,8 +230,9 @@ def write_documents(
         pl.Series("status", STATUS).gather(joined["status"]),
         pl.col("raw_copies", "copies", "near_copies").fill_null(1),
         pl.coalesce("representative", "doc_id").alias("representative"),
-        (pl.col("jaccard_to_representative") < threshold).fill_null(False).alias("chained"),
+        (pl.col("jaccard_to_representative") < rules.threshold).fill_null(False).alias("chained"),
     ).with_columns((pl.col("representative") == pl.col("doc_id")).alias("keep"))
+    documents = _with_passages(documents, rules.passages)
     names = DOCUMENTS.arrow_schema().names
     write_output(DOCUMENTS, documents.select(names).to_arrow(), output)
     return DocumentsResult(
@@ -248,6 +241,15 @@ def write_documents(
         write_work(_by_source(documents).to_arrow().cast(BY_SOURCE), f"{path}-sources.parquet"),
         len(documents),
     )
+
+
+def _with_passages(documents: pl.DataFrame, looked_for: bool) -> pl.DataFrame:
+    if not looked_for:
+        return documents.with_columns(pl.lit(None, pl.Float64).alias("repeated_fraction"))
+    tokens = pl.max_horizontal(pl.col("n_tokens"), pl.lit(1))
+    return documents.with_columns(
+        pl.col("repeated_tokens").fill_null(0), pl.col("passage_max_occurrences").fill_null(1)
+    ).with_columns((pl.col("repeated_tokens") / tokens).alias("repeated_fraction"))
 
 
 def _write_labels(documents: pl.DataFrame, path: str) -> str:
@@ -269,9 +271,9 @@ def _by_copies(documents: pl.DataFrame) -> pl.DataFrame:
         documents.group_by(pl.col(column).alias("copies"))
         .agg(*sums)
         .with_columns(pl.lit(grain).alias("grain"))
-        for grain, column in GRAINS.items()
+        for grain, column in (*GRAINS.items(), ("passage", "passage_max_occurrences"))
     ]
-    return pl.concat(parts)
+    return pl.concat(parts).filter(pl.col("copies").is_not_null())
 
 
 def _by_source(documents: pl.DataFrame) -> pl.DataFrame:
@@ -280,6 +282,8 @@ def _by_source(documents: pl.DataFrame) -> pl.DataFrame:
         again = pl.col(column) >= 2
         repeated.append(again.sum().cast(pl.Int64).alias(f"{grain}_documents"))
         repeated.append(pl.col("n_tokens").filter(again).sum().alias(f"{grain}_tokens"))
+    repeated.append((pl.col("repeated_tokens") > 0).sum().cast(pl.Int64).alias("passage_documents"))
+    repeated.append(pl.sum("repeated_tokens").alias("passage_tokens"))
     status = [(pl.col("status") == name).sum().cast(pl.Int64).alias(name) for name in STATUS]
     return documents.group_by("source", "licence").agg(
         pl.len().cast(pl.Int64).alias("documents"),

@@ -1,15 +1,14 @@
-"""The scan: read each text once, keep its hashes, band keys, sketch and a sample.
+"""The scan: read each text once, keep its hashes, band keys, sketch, anchors and a sample.
 
 A shard is streamed in batches and written in segments of bounded size, so a file of any size
 is scanned in the same memory. A segment is three files: `documents` in row order, `texts`
-sorted by text_id, `bands` sorted by band key. They name a row by its piece of the shard and its
-row in that piece: what precedes it in other shards is not known yet, and the files do not
-depend on it.
+sorted by text_id, `bands` sorted by band key; and two of its anchors, see `anchors`. They name
+a row by its piece of the shard and its row in that piece: what precedes it in other shards is
+not known yet, and the files do not depend on it.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,13 +17,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from xxhash import xxh3_64_intdigest
 
 from pipeline.artifacts import KeyRange, read_range, table_of, uint64, write_work
+from pipeline.composing import nfkc
 from pipeline.errors import InputChangedError, InputError
 from pipeline.kernels import scan as kernel
 from pipeline.kernels.buffers import binary_rows, rows_of_binary, text_buffers
+from pipeline.kernels.minimizers import Anchors, room, roomier, sampler
 from pipeline.readers.formats import read
 from pipeline.readers.rows import Columns, Rows
+from pipeline.stages.anchors import MOST_ANCHORS, joined_anchors, write_anchors
 from pipeline.stages.inputs import Shard, check_unchanged
 
 SEGMENT_ROWS = 1 << 16  # documents a segment holds: 45 MB in memory with 32 bands
@@ -48,6 +51,7 @@ class ScanParameters:
     seed: int
     bands: int
     rows: int
+    passage_tokens: int = 0  # in the shortest passage; 0: passages are not looked for
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class Segment:
     shard: int
     path: str
     documents: int
+    anchors: int = 0  # distinct ones
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class ScanResult:
 
 def texts_schema(permutations: int) -> pa.Schema:
     """Columns of a segment's `texts` file, sorted by text_id."""
-    hashes = [(name, pa.uint64()) for name in ("text_id", "text_high", "raw_low", "raw_high")]
+    hashes = [(name, pa.uint64()) for name in ("text_id", "text_high", "raw_low", "raw_high", "source")]
     rest = [("piece", pa.int64()), ("row", pa.int64()), ("n_tokens", pa.int64())]
     return pa.schema([*hashes, *rest, ("sketch", pa.binary(permutations))])
 
@@ -105,35 +110,67 @@ class Scratch:
         self.parameters = parameters
         self.tokeniser = kernel.tokeniser()
         self.signer = kernel.signer(parameters.permutations, parameters.seed)
+        self.sampler = sampler(parameters.passage_tokens)
+        self.anchors = room(1 << 16 if parameters.passage_tokens else 0)
 
-    def scan(self, texts: pa.LargeBinaryArray, is_nfkc: bool) -> kernel.Scanned:
+    def scan(self, texts: pa.LargeBinaryArray, is_nfkc: bool) -> tuple[kernel.Scanned, Anchors]:
         data, offsets = text_buffers(texts)
         p = self.parameters
         out = kernel.scanned(len(texts), p.bands, p.permutations)
         at = 0
         while True:
             at = kernel.scan(
-                data, offsets, at, is_nfkc, p.shingle_tokens, p.rows, self.tokeniser, self.signer, out
+                data,
+                offsets,
+                at,
+                is_nfkc,
+                p.shingle_tokens,
+                p.rows,
+                self.tokeniser,
+                self.signer,
+                out,
+                self.sampler,
+                self.anchors,
+                int(out.n_anchors[:at].sum()),
             )
+            filled = int(out.n_anchors[: max(at, -1 - at)].sum())
             if at == len(texts):
-                return out
-            self.tokeniser = kernel.roomier(self.tokeniser, int(offsets[at + 1] - offsets[at]))
+                return out, Anchors._make(column[:filled].copy() for column in self.anchors)
+            if at >= 0:
+                self.tokeniser = kernel.roomier(self.tokeniser, int(offsets[at + 1] - offsets[at]))
+            else:
+                at = -1 - at
+                self.anchors = roomier(self.anchors, filled)
 
 
-def scan_texts(texts: pa.LargeBinaryArray, scratch: Scratch) -> kernel.Scanned:
+def scan_texts(texts: pa.LargeBinaryArray, scratch: Scratch) -> tuple[kernel.Scanned, Anchors]:
     """Scan a batch; texts that have to be composed first (NFKC) are, and are scanned again."""
-    found = scratch.scan(texts, False)
+    found, anchors = scratch.scan(texts, False)
+    composed_anchors: list[tuple[int, Anchors]] = []
     for place in np.flatnonzero(found.status == kernel.DECOMPOSED):
         text = texts[int(place)].as_py()
         try:
-            composed = unicodedata.normalize("NFKC", text.decode()).encode()
+            composed = nfkc(text.decode()).encode()
         except UnicodeDecodeError as error:
             found.status[place], found.n_tokens[place] = kernel.BAD_UTF8, error.start
             continue
-        again = scratch.scan(pa.array([composed], pa.large_binary()), True)
-        for name in ("status", "n_tokens", "normalised", "keys", "sketches"):
+        again, its_anchors = scratch.scan(pa.array([composed], pa.large_binary()), True)
+        composed_anchors.append((int(found.n_anchors[:place].sum()), its_anchors))
+        for name in ("status", "n_tokens", "normalised", "keys", "sketches", "n_anchors"):
             getattr(found, name)[place] = getattr(again, name)[0]
-    return found
+    return found, _with(anchors, composed_anchors)
+
+
+def _with(anchors: Anchors, others: Sequence[tuple[int, Anchors]]) -> Anchors:
+    # Anchors of further texts put in before the given places, counted as if they were in already.
+    if not others:
+        return anchors
+    parts, taken, added = [], 0, 0
+    for place, more in others:
+        parts += [Anchors._make(column[taken : place - added] for column in anchors), more]
+        taken, added = place - added, added + len(more.gram)
+    parts.append(Anchors._make(column[taken:] for column in anchors))
+    return joined_anchors(parts)
 
 
 def _gathered(pieces: Iterator[tuple[int, Rows]]) -> Iterator[tuple[NDArray[np.int64], Rows]]:
@@ -175,23 +212,40 @@ class _Segments:
         self.documents: list[pa.Table] = []
         self.texts: list[pa.Table] = []
         self.keys: list[NDArray[np.uint64]] = []
+        self.anchors: list[Anchors] = []
+        self.anchor_counts: list[NDArray[np.int64]] = []
         self.rejects: list[tuple[int, int, str, str]] = []
 
     def add(self, numbers: NDArray[np.int64], rows: Rows) -> None:
-        found = scan_texts(rows.texts, self.scratch)
+        found, anchors = scan_texts(rows.texts, self.scratch)
         for place in np.flatnonzero(found.status == kernel.BAD_UTF8):
             detail = f"byte {found.n_tokens[place]} of the text is not UTF-8"
             self.rejects.append((int(numbers[place]), rows.rows[int(place)].as_py(), "invalid_utf8", detail))
         good = np.flatnonzero(found.status != kernel.BAD_UTF8)
-        self.documents.append(self._documents(numbers, rows, found, good))
+        sources = self._sources(numbers, rows)
+        self.documents.append(self._documents(numbers, rows, sources, found, good))
         tokens = np.flatnonzero(found.status <= kernel.SHORT)
-        self.texts.append(self._texts(numbers, rows, found, tokens))
+        self.texts.append(self._texts(numbers, rows, sources, found, tokens))
         self.keys.append(found.keys[tokens])
-        if sum(len(table) for table in self.documents) >= SEGMENT_ROWS:
+        self.anchors.append(anchors)
+        self.anchor_counts.append(found.n_anchors[tokens])
+        rows_held = sum(len(table) for table in self.documents)
+        if rows_held >= SEGMENT_ROWS or sum(len(held.gram) for held in self.anchors) >= MOST_ANCHORS:
             self.flush()
 
+    def _sources(self, numbers: NDArray[np.int64], rows: Rows) -> pa.Array:
+        if self.scratch.parameters.columns.source is not None:
+            return rows.sources
+        by_piece = pa.array([item.source for item in self.shard.pieces], pa.large_string())
+        return by_piece.take(pa.array(numbers))
+
     def _documents(
-        self, numbers: NDArray[np.int64], rows: Rows, found: kernel.Scanned, good: NDArray[np.int64]
+        self,
+        numbers: NDArray[np.int64],
+        rows: Rows,
+        sources: pa.Array,
+        found: kernel.Scanned,
+        good: NDArray[np.int64],
     ) -> pa.Table:
         whole = len(good) == len(numbers)
         nulls = pa.nulls(len(good), pa.large_string())
@@ -199,10 +253,6 @@ class _Segments:
         def chosen(values: pa.Array | None) -> pa.Array:
             return nulls if values is None else values if whole else values.take(pa.array(good))
 
-        sources = rows.sources
-        if self.scratch.parameters.columns.source is None:
-            by_piece = pa.array([item.source for item in self.shard.pieces], pa.large_string())
-            sources = by_piece.take(pa.array(numbers))
         texts = chosen(rows.texts).cast(pa.large_string(), safe=False)
         return table_of(
             DOCUMENTS,
@@ -219,7 +269,12 @@ class _Segments:
         )
 
     def _texts(
-        self, numbers: NDArray[np.int64], rows: Rows, found: kernel.Scanned, tokens: NDArray[np.int64]
+        self,
+        numbers: NDArray[np.int64],
+        rows: Rows,
+        sources: pa.Array,
+        found: kernel.Scanned,
+        tokens: NDArray[np.int64],
     ) -> pa.Table:
         return table_of(
             texts_schema(self.scratch.parameters.permutations),
@@ -227,6 +282,7 @@ class _Segments:
             found.normalised[tokens, 1],
             found.raw[tokens, 0],
             found.raw[tokens, 1],
+            source_hashes(sources.take(pa.array(tokens))),
             numbers[tokens],
             rows.rows.to_numpy()[tokens],
             found.n_tokens[tokens],
@@ -239,6 +295,10 @@ class _Segments:
         if documents:
             path = self.folder / f"{self.shard.number:06d}-{len(self.written):04d}"
             texts = pa.concat_tables(self.texts)
+            anchors = 0
+            if self.scratch.parameters.passage_tokens:
+                counts = np.concatenate(self.anchor_counts)
+                anchors = write_anchors(texts, joined_anchors(self.anchors), counts, path)
             order = np.argsort(texts.column("text_id").to_numpy(), kind="stable")
             write_work(pa.concat_tables(self.documents), path / "documents.parquet")
             write_work(texts.take(pa.array(order)), path / "texts.parquet", "text_id")
@@ -247,8 +307,16 @@ class _Segments:
                 path / "bands.parquet",
                 "key",
             )
-            self.written.append(Segment(self.shard.number, str(path), documents))
-        self.documents, self.texts, self.keys = [], [], []
+            self.written.append(Segment(self.shard.number, str(path), documents, anchors))
+        self.documents, self.texts, self.keys, self.anchors, self.anchor_counts = [], [], [], [], []
+
+
+def source_hashes(sources: pa.Array) -> NDArray[np.uint64]:
+    """XXH3-64 of each source, 0 where there is none."""
+    coded = sources.dictionary_encode()
+    names = [max(xxh3_64_intdigest(name.encode()), 1) for name in coded.dictionary.to_pylist()]
+    hashes = np.array([*names, 0], np.uint64)
+    return np.asarray(hashes[coded.indices.fill_null(len(names)).to_numpy()])
 
 
 def _bands(text_ids: NDArray[np.uint64], keys: NDArray[np.uint64]) -> pa.Table:

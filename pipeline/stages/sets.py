@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.artifacts import read_ranges, uint64, write_work
+from pipeline.composing import nfkc
 from pipeline.errors import InputChangedError
 from pipeline.kernels import sets as kernel
 from pipeline.kernels.buffers import binary_of, text_buffers
@@ -102,7 +102,7 @@ def composed_sets(
     parts = [values[end - n : end] for end, n in zip(ends, counts, strict=True)]
     for place in np.flatnonzero(outcomes == NEEDS_NFKC):
         try:
-            composed = unicodedata.normalize("NFKC", texts[int(place)].as_py().decode()).encode()
+            composed = nfkc(texts[int(place)].as_py().decode()).encode()
         except UnicodeDecodeError:
             continue  # the scan rejected it
         again, _, text_id, _ = scratch.sets(pa.array([composed], pa.large_binary()), True, width)
@@ -148,7 +148,8 @@ def _wanted_rows(rows: Rows, first_doc: np.uint64, wanted: pa.Table) -> tuple[ND
     return np.searchsorted(here, doc_id[low:high]), wanted.slice(low, high - low)
 
 
-def _changed(item: ShardPiece) -> InputChangedError:
+def changed_texts(item: ShardPiece) -> InputChangedError:
+    """The error of a file whose second reading gives other texts than the first."""
     return InputChangedError(
         "an input file holds other texts than when it was scanned",
         where=item.file.uri,
@@ -158,7 +159,8 @@ def _changed(item: ShardPiece) -> InputChangedError:
     )
 
 
-def _read_wanted(item: ShardPiece, parameters: ScanParameters) -> Iterator[Rows]:
+def read_again(item: ShardPiece, parameters: ScanParameters) -> Iterator[Rows]:
+    """Read a piece another time; an error if its file has changed."""
     check_unchanged(item.file)
     yield from read(item.piece, parameters.columns)
     check_unchanged(item.file)
@@ -193,17 +195,17 @@ def read_sets(
         if len(mine) == 0:
             continue
         seen = 0
-        for rows in _read_wanted(item, parameters):
+        for rows in read_again(item, parameters):
             at, chosen = _wanted_rows(rows, first_doc, mine)
             if len(at):
                 index = pa.array(at)
                 parts, text_ids = composed_sets(rows.texts.take(index), scratch, parameters.shingle_tokens)
                 if not np.array_equal(text_ids, uint64(chosen, "text_id")):
-                    raise _changed(item)
+                    raise changed_texts(item)
                 by_path = pa.array([item.source] * len(at), pa.large_string())
                 output.add(chosen, by_path if rows.sources is None else rows.sources.take(index), parts)
                 seen += len(at)
         if seen != len(mine):
-            raise _changed(item)
+            raise changed_texts(item)
     output.flush()
     return output.written

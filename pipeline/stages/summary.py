@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import polars as pl
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pyarrow as pa
 from pipeline.artifacts import PART_ROWS, frame, read_work, write_output
 from pipeline.errors import InputError
 from pipeline.recall import Findable, estimate
-from pipeline.schemas import HISTOGRAM, METRICS, REJECTS, SOURCES
+from pipeline.schemas import BINS, HISTOGRAM, METRICS, REJECTS, SOURCES
 from pipeline.stages.documents import BY_COPIES, BY_SOURCE, GRAINS, DocumentsResult
 from pipeline.stages.inputs import InputFile, Shard
 from pipeline.stages.places import Places
@@ -18,14 +19,21 @@ from pipeline.stages.scan import STATUS, ScanResult
 
 Figures = dict[str, tuple[float | None, str]]  # value and unit by name
 
-# Lower end and name of each repeat bin.
-BINS = ((1, "1"), (2, "2-5"), (6, "6-20"), (21, "21-100"), (101, "101-1000"), (1001, ">1000"))
-
 
 def _merged(paths: Sequence[str], schema: pa.Schema, by: Sequence[str]) -> pl.DataFrame:
     # A corpus without a document has no parts, and still a summary.
     rows = frame(pa.concat_tables([schema.empty_table(), *(read_work(path).cast(schema) for path in paths)]))
     return rows.group_by(by).agg(pl.exclude(by).sum()).sort(by, nulls_last=False)
+
+
+@dataclass(frozen=True)
+class PassageTotals:
+    """The passage grain of a corpus by repeat bin: distinct passages, and (from the second bin) the
+    tokens and bytes that lie in them."""
+
+    passages: tuple[int, ...]
+    tokens: tuple[int, ...]
+    bytes: tuple[int, ...]
 
 
 def _by_copies(parts: Sequence[DocumentsResult]) -> pl.DataFrame:
@@ -35,13 +43,18 @@ def _by_copies(parts: Sequence[DocumentsResult]) -> pl.DataFrame:
     )
 
 
-def write_histogram(parts: Sequence[DocumentsResult], path: str) -> None:
-    """Write documents, groups, tokens and bytes by grain and repeat bin, empty bins included."""
+def write_histogram(parts: Sequence[DocumentsResult], totals: PassageTotals | None, path: str) -> None:
+    """Write documents, groups, tokens and bytes by grain and repeat bin, empty bins included.
+
+    Args:
+        totals: of the passage grain, if passages were looked for.
+    """
     edges = [low for low, _ in BINS]
     bins = pl.DataFrame(
         {"copies_min": edges, "bin": [name for _, name in BINS]}, schema_overrides={"copies_min": pl.Int64}
     )
-    every = pl.DataFrame({"grain": list(GRAINS)}).join(bins, how="cross")
+    grains = [*GRAINS, *(() if totals is None else ("passage",))]
+    every = pl.DataFrame({"grain": grains}).join(bins, how="cross")
     reached = [pl.when(pl.col("copies") >= low).then(pl.lit(low, pl.Int64)) for low in edges]
     counted = (
         _by_copies(parts)
@@ -51,14 +64,37 @@ def write_histogram(parts: Sequence[DocumentsResult], path: str) -> None:
         .with_columns((pl.col("documents") - pl.col("groups")).alias("surplus_documents"))
     )
     table = every.join(counted, ["grain", "copies_min"], "left").with_columns(
-        pl.col("documents", "groups", "surplus_documents", "tokens", "bytes").fill_null(0)
+        pl.col("documents", "groups", "surplus_documents", "tokens", "bytes").fill_null(0),
+        pl.lit(None, pl.Int64).alias("passages"),
     )
+    if totals is not None:
+        table = pl.concat([table.filter(pl.col("grain") != "passage"), _of_passages(table, totals)])
     names = HISTOGRAM.arrow_schema().names
     write_output(HISTOGRAM, table.sort("grain", "copies_min").select(names).to_arrow(), path)
 
 
-def write_sources(parts: Sequence[DocumentsResult], path: str) -> None:
-    """Write documents, tokens and repeated shares by source and licence."""
+def _of_passages(table: pl.DataFrame, totals: PassageTotals) -> pl.DataFrame:
+    # Of tokens and bytes, those that lie in no passage are in the first bin.
+    rows = table.filter(pl.col("grain") == "passage").sort("copies_min")
+    columns = {}
+    for name, inside in (("tokens", totals.tokens), ("bytes", totals.bytes)):
+        outside = max(_sum(rows, name) - sum(inside), 0)
+        columns[name] = pl.Series(name, [outside, *inside], pl.Int64)
+    nothing = pl.lit(None, pl.Int64)
+    return rows.with_columns(
+        nothing.alias("groups"),
+        nothing.alias("surplus_documents"),
+        pl.Series("passages", totals.passages, pl.Int64),
+        **columns,
+    )
+
+
+def write_sources(parts: Sequence[DocumentsResult], passages: bool, path: str) -> None:
+    """Write documents, tokens and repeated shares by source and licence.
+
+    Args:
+        passages: whether they were looked for.
+    """
     rows = _merged([part.by_source for part in parts], BY_SOURCE, ["source", "licence"])
     tokens = pl.max_horizontal(pl.col("tokens"), pl.lit(1))
     table = rows.select(
@@ -71,6 +107,13 @@ def write_sources(parts: Sequence[DocumentsResult], path: str) -> None:
         *(
             (pl.col(f"{grain}_tokens") / tokens).alias(f"{grain}_repeated_tokens_fraction")
             for grain in GRAINS
+        ),
+        *(
+            pl.when(pl.lit(passages)).then(value).alias(name)
+            for name, value in (
+                ("passage_repeated_documents", pl.col("passage_documents")),
+                ("passage_repeated_tokens_fraction", pl.col("passage_tokens") / tokens),
+            )
         ),
         pl.col("kept").alias("kept_documents"),
     )
@@ -101,6 +144,17 @@ def grain_figures(parts: Sequence[DocumentsResult]) -> Figures:
     return figures
 
 
+def passage_figures(parts: Sequence[DocumentsResult]) -> Figures:
+    """The headline figures of the passage grain that come from documents."""
+    rows = _merged([part.by_source for part in parts], BY_SOURCE, ["source", "licence"])
+    repeated, tokens = _sum(rows, "passage_tokens"), _sum(rows, "tokens")
+    return {
+        "passage_repeated_documents": (_sum(rows, "passage_documents"), "documents"),
+        "passage_repeated_tokens": (repeated, "tokens"),
+        "passage_repeated_tokens_fraction": (repeated / tokens if tokens else None, "0 to 1"),
+    }
+
+
 def corpus_figures(parts: Sequence[DocumentsResult]) -> Figures:
     """Size of the corpus, and its documents by status."""
     rows = _merged([part.by_source for part in parts], BY_SOURCE, ["source", "licence"])
@@ -126,23 +180,29 @@ def write_metrics(figures: Figures, path: str) -> None:
 
 
 def write_summary(
-    parts: Sequence[DocumentsResult], found: Sequence[Findable], figures: Figures, folder: str
+    parts: Sequence[DocumentsResult],
+    found: Sequence[Findable],
+    totals: PassageTotals | None,
+    figures: Figures,
+    folder: str,
 ) -> Figures:
     """Write histogram, sources and metrics.
 
     Args:
-        found: what each key range says about recall. figures: those known from earlier stages.
+        found: what each key range says about recall. totals: of the passage grain, if passages were
+            looked for. figures: those known from earlier stages.
 
     Returns:
         All figures.
     """
-    write_histogram(parts, f"{folder}/histogram.parquet")
-    write_sources(parts, f"{folder}/sources.parquet")
+    write_histogram(parts, totals, f"{folder}/histogram.parquet")
+    write_sources(parts, totals is not None, f"{folder}/sources.parquet")
     recall = estimate(found, int(figures["unsettled_texts"][0] or 0))
     every = {
         **figures,
         **corpus_figures(parts),
         **grain_figures(parts),
+        **({} if totals is None else passage_figures(parts)),
         "near_findable_texts": (sum(part.found for part in found), "texts"),
         "recall": (recall.estimate, "0 to 1"),
         "recall_low": (recall.low, "0 to 1"),

@@ -32,16 +32,23 @@ COPIES = pa.schema(
         ("is_node", pa.bool_()),
     ]
 )
-_READ = ("text_id", "text_high", "raw_low", "raw_high", "piece", "row", "n_tokens")
+# Documents whose text stands in others too, by doc_id: how many there are, or 0 if it is not the first.
+REPEATS = pa.schema([("doc_id", pa.uint64()), ("copies", pa.int64())])
+# What sources such a text has, as hashes, by the doc_id of its first document.
+TEXT_SOURCES = pa.schema([("doc_id", pa.uint64()), ("source", pa.uint64())])
+_READ = ("text_id", "text_high", "raw_low", "raw_high", "source", "piece", "row", "n_tokens")
 
 
 @dataclass(frozen=True)
 class TextsResult:
     """One key range of texts: `texts` has a row a distinct text, `copies` a row a document whose
-    text occurs twice or more; both are sorted by text_id."""
+    text occurs twice or more; both are sorted by text_id. `repeats` and `sources` tell of the
+    latter by doc_id."""
 
     texts: str
     copies: str
+    repeats: str
+    sources: str
     distinct: int
     collisions: int
 
@@ -52,20 +59,21 @@ class _Documents:
     text_high: NDArray[np.uint64]
     raw_low: NDArray[np.uint64]
     raw_high: NDArray[np.uint64]
+    source: NDArray[np.uint64]
     doc_id: NDArray[np.uint64]
     n_tokens: NDArray[np.int64]
 
 
 def _documents(segments: Sequence[Segment], places: Places, keys: KeyRange) -> _Documents:
     # In order of (text_id, doc_id): segments come in doc_id order and the sort is stable.
-    columns: list[list[NDArray[np.generic]]] = [[] for _ in range(6)]
+    columns: list[list[NDArray[np.generic]]] = [[] for _ in range(7)]
     for segment in segments:
         table = read_range(f"{segment.path}/texts.parquet", "text_id", keys, _READ)
-        text_id, high, low_raw, high_raw, piece, row, n_tokens = (table.column(c).to_numpy() for c in _READ)
+        *hashes, piece, row, n_tokens = (table.column(c).to_numpy() for c in _READ)
         doc_id = places.doc_ids(segment.shard, piece, row)
-        for column, part in zip(columns, (text_id, high, low_raw, high_raw, doc_id, n_tokens), strict=True):
+        for column, part in zip(columns, (*hashes, doc_id, n_tokens), strict=True):
             column.append(part)
-    kinds = (np.uint64,) * 5 + (np.int64,)
+    kinds = (np.uint64,) * 6 + (np.int64,)
     joined = [
         np.concatenate(column) if column else np.zeros(0, kind)
         for column, kind in zip(columns, kinds, strict=True)
@@ -136,9 +144,39 @@ def group_texts(keys: KeyRange, path: str, *, segments: Sequence[Segment], place
     return TextsResult(
         write_work(texts, f"{path}-texts.parquet", "text_id"),
         write_work(copies, f"{path}-copies.parquet", "text_id"),
+        _write_repeats(found, starts, sizes, repeated, f"{path}-repeats.parquet"),
+        _write_sources(found, starts, group, repeated, f"{path}-sources.parquet"),
         len(starts),
         collisions,
     )
+
+
+def _write_repeats(
+    found: _Documents,
+    starts: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    repeated: NDArray[np.int64],
+    path: str,
+) -> str:
+    copies = np.zeros(len(found.doc_id), np.int64)
+    copies[starts] = sizes
+    by_doc = repeated[np.argsort(found.doc_id[repeated])]
+    return write_work(table_of(REPEATS, found.doc_id[by_doc], copies[by_doc]), path, "doc_id")
+
+
+def _write_sources(
+    found: _Documents,
+    starts: NDArray[np.int64],
+    group: NDArray[np.int64],
+    repeated: NDArray[np.int64],
+    path: str,
+) -> str:
+    known = repeated[found.source[repeated] != 0]
+    first = found.doc_id[starts][group[known]]
+    order = np.lexsort((found.source[known], first))
+    first, source = first[order], found.source[known][order]
+    once = starts_of_runs(first, source)
+    return write_work(table_of(TEXT_SOURCES, first[once], source[once]), path, "doc_id")
 
 
 def _nodes(found: _Documents, starts: NDArray[np.int64]) -> NDArray[np.bool_]:

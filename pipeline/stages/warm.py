@@ -6,13 +6,19 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.kernels.buffers import binary_of, uint64_values
+from pipeline.kernels.cover import covers
+from pipeline.kernels.minimizers import sampler
 from pipeline.kernels.resemblance import look_again, words
 from pipeline.kernels.sets import shared_counts, table_mask
 from pipeline.kernels.stars import stars
+from pipeline.kernels.windows import Runs, plan_stretches, stretches
 from pipeline.readers.rows import Columns
 from pipeline.stages.components import components
 from pipeline.stages.scan import ScanParameters, Scratch, scan_texts
 from pipeline.stages.sets import SetScratch
+from pipeline.stages.survivors import SINGLE
+from pipeline.stages.unitigs import Cutter, cut_table
+from pipeline.stages.windows import TextScratch, Wanted, read_part
 
 _TEXTS = ("one two three four five six", "ﬁne Größe 東京 e\u0301", "")
 
@@ -20,7 +26,7 @@ _TEXTS = ("one two three four five six", "ﬁne Größe 東京 e\u0301", "")
 def warm() -> None:
     """Run each kernel once, with arguments of the types the stages give it."""
     texts = pa.array([text.encode() for text in _TEXTS], pa.large_binary())
-    scan_texts(texts, Scratch(ScanParameters(Columns(), 5, 8, 1, 2, 4)))
+    scan_texts(texts, Scratch(ScanParameters(Columns(), 5, 8, 1, 2, 4, 8)))
     SetScratch.new().sets(texts.slice(0, 1), False, 5)
     ids = np.array([1, 2], np.uint64)
     stars(ids, ids, np.empty(2, np.uint64), np.empty(2, np.uint64))
@@ -32,3 +38,21 @@ def warm() -> None:
     tally, sent, agreement, left, right = (np.zeros(2, np.int64) for _ in range(5))
     flags, starts = np.zeros(2, np.bool_), np.array([0, 2])
     look_again(sketches, starts, numbers, 0, 1, 1, 1, 1, tally, sent, agreement, flags, left, right)
+    _warm_passages(texts.slice(0, 1))
+
+
+def _warm_passages(texts: pa.LargeBinaryArray) -> None:
+    (text_id,) = scan_texts(texts, Scratch(ScanParameters(Columns(), 5, 8, 1, 2, 4)))[0].normalised[:, 0]
+    ends, windows = np.array([0, 1]), np.ones(1, np.uint16)
+    runs = Runs(np.full(1, SINGLE, np.uint8), windows, np.zeros(1, np.int64), np.ones(1, np.bool_))
+    parts = stretches(1)
+    plan_stretches(ends, runs, 6, parts)
+    hashes = np.zeros(2, np.uint64)
+    ids, one = np.array([text_id]), np.ones(1, np.int64)
+    wanted = Wanted(ids, ids, one, ids, ends, runs, parts, ends, hashes[:1], hashes[1:])
+    table = read_part(texts, np.zeros(1, np.int64), wanted, TextScratch(sampler(6)))
+    cut_table(table, Cutter(6, np.full(1, 4, np.uint8)))
+    # Columns of a table cannot be written to, the sum of two can.
+    column, edges = pa.array(ends).to_numpy(), np.ones(1, np.int64)
+    for stops in (column[1:], ends[1:]):
+        covers(ends, column[:1], stops, column[1:], edges, np.zeros((1, 1), np.int64), np.zeros(1, np.int64))

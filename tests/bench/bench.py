@@ -6,6 +6,9 @@ Speed and ratios are of the time beyond the start-up, medians again. Every tool 
 first measured, and its input has been read, so all start with warm caches. Memory is the peak of
 the whole process tree, see measure.py; what recall and precision mean, see score.py.
 
+Repeated passages have tables of their own, beside suffix arrays of the same text, see passages.py; one
+more tells how time and memory grow with the text.
+
 Examples:
   python tests/bench/bench.py --quick
   python tests/bench/bench.py --sets python-code-part --tools dupaudit rensa --json part.json
@@ -23,18 +26,24 @@ from figures import figures_of
 from goals import goals_of
 from kept_truth import truth_of
 from machine import cores, machine_facts, machine_lines
+from passage_goals import passage_goals, scaling_goals
+from passages import MEANING as PASSAGES_MEANING
+from passages import agreement_of_trials, cost_lines, passage_figures_of, passage_table
 from plan import PLANS, Extent, Plan, entries_of
 from record import Record
+from scaling import DATA_SET as SCALING_DATA_SET
+from scaling import scaling_entries
 from sets import Documents, read_documents
 from table import MEANING, goal_line, note, processes_lines, table, truth_line
-from tools import OURS, TOOLS
+from tools import OURS, OURS_ONE_CORE, SUFFIX_ARRAY_TOKENS, TOOLS
 from trials import Place, Trial, compare
 from truth import Truth
 from warm_start import measure_warm_start, warm_start_goals, warm_start_lines
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WARM_START_SET = "spdx-licences"
-SETS = (*(plan.name for plan in PLANS), WARM_START_SET)
+SCALING = "scaling"
+SETS = (*(plan.name for plan in PLANS), SCALING, WARM_START_SET)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -49,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("Quick: tiny parts, to see that everything runs. Its speeds, ratios and goals mean nothing.")
     for plan in PLANS:
         if plan.name in given.sets:
-            _table(plan, given, place, record)
+            (_passages if plan.passages else _table)(plan, given, place, record)
+    if SCALING in given.sets:
+        _scaling(given, place, record)
     if WARM_START_SET in given.sets:
         _warm_start(given, place, record)
 
@@ -95,12 +106,9 @@ def _runs(given: argparse.Namespace) -> int:
 
 def _table(plan: Plan, given: argparse.Namespace, place: Place, record: Record) -> None:
     print(f"\n{plan.name}", flush=True)
-    entries = entries_of(plan, given.data, given.tools, Extent(given.quick, given.all), place.work)
-    if not entries:
-        absent = f"no Parquet files in {given.data / plan.data_set}"
-        print(f"  skipped: {absent if entries is None else 'no tool to run on it'}")
+    trials = _trials(plan, given, place)
+    if not trials:
         return
-    trials = compare(plan.name, entries, _runs(given), place)
     truths = _truths(trials, place.work) if plan.truth or given.all else {}
     rows = [figures_of(trial, place.cores, truths.get(trial.entry.documents)) for trial in trials]
     by_tool = {row.tool: row for row in rows}
@@ -112,6 +120,43 @@ def _table(plan: Plan, given: argparse.Namespace, place: Place, record: Record) 
     lines += [note(trial.entry.tool) for trial in trials]
     print("\n".join(lines), flush=True)
     record.add_table(plan.name, trials, rows, goals)
+
+
+def _trials(plan: Plan, given: argparse.Namespace, place: Place) -> list[Trial]:
+    entries = entries_of(plan, given.data, given.tools, Extent(given.quick, given.all), place.work)
+    if entries:
+        return compare(plan.name, entries, _runs(given), place)
+    absent = f"no Parquet files in {given.data / plan.data_set}"
+    print(f"  skipped: {absent if entries is None else 'no tool to run on it'}")
+    return []
+
+
+def _passages(plan: Plan, given: argparse.Namespace, place: Place, record: Record) -> None:
+    print(f"\n{plan.name}", flush=True)
+    trials = _trials(plan, given, place)
+    if not trials:
+        return
+    rows = [passage_figures_of(trial, place.cores) for trial in trials]
+    by_tool = {row.tool: row for row in rows}
+    compared = {OURS_ONE_CORE, SUFFIX_ARRAY_TOKENS} <= set(by_tool)
+    goals = passage_goals(plan.name, by_tool, agreement_of_trials(trials), compared=compared)
+    lines = [passage_table(rows), *cost_lines(by_tool), "Goals:", *map(goal_line, goals), PASSAGES_MEANING]
+    lines += [note(trial.entry.tool) for trial in trials]
+    print("\n".join(lines), flush=True)
+    record.add_table(plan.name, trials, rows, goals)
+
+
+def _scaling(given: argparse.Namespace, place: Place, record: Record) -> None:
+    print(f"\n{SCALING}: {SCALING_DATA_SET}, above its size with copies of other words", flush=True)
+    entries = scaling_entries(given.data, Extent(given.quick, given.all), place.work)
+    if entries is None:
+        print(f"  skipped: no Parquet files in {given.data / SCALING_DATA_SET}")
+        return
+    trials = compare(SCALING, entries, _runs(given), place)
+    rows = [passage_figures_of(trial, place.cores) for trial in trials]
+    goals = scaling_goals(rows)
+    print("\n".join([passage_table(rows), "Goals:", *map(goal_line, goals)]), flush=True)
+    record.add_table(SCALING, trials, rows, goals)
 
 
 def _truths(trials: Sequence[Trial], work: Path) -> dict[Documents, Truth | None]:

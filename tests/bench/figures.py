@@ -17,6 +17,7 @@ class Figures:
 
     cores: how many it was given.
     start_up_seconds: its wall time for next to no documents.
+    start_up_cpu_seconds, cpu_seconds: what all cores together spent.
     groups: its answer beside the truth, if it names groups and there is a truth.
     removals: the same of the documents it removes: all beyond the first of each group.
     failure: why there are no figures; empty if there are.
@@ -32,11 +33,19 @@ class Figures:
     groups: Score | None = None
     removals: Score | None = None
     failure: str = ""
+    start_up_cpu_seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
     @property
     def beyond_seconds(self) -> float | None:
         """Wall time beyond the start-up; None where noise leaves nothing."""
         beyond = self.wall_seconds - self.start_up_seconds
+        return beyond if beyond > 0 and not self.failure else None
+
+    @property
+    def beyond_cpu_seconds(self) -> float | None:
+        """Processor time beyond the start-up; None where noise leaves nothing."""
+        beyond = self.cpu_seconds - self.start_up_cpu_seconds
         return beyond if beyond > 0 and not self.failure else None
 
     @property
@@ -98,12 +107,14 @@ def figures_of(trial: Trial, cores: int, truth: Truth | None) -> Figures:
         peak_bytes=int(median(run.peak_tree_bytes for run in trial.runs)),
         groups=groups,
         removals=removals,
+        start_up_cpu_seconds=median(run.cpu_seconds for run in trial.start_ups),
+        cpu_seconds=median(run.cpu_seconds for run in trial.runs),
     )
 
 
 def scores_of(trial: Trial, truth: Truth | None) -> tuple[Score | None, Score | None]:
     """Return the scores of a trial's groups and of its removals, where they can be had."""
-    if truth is None or trial.answer is None:
+    if truth is None or not isinstance(trial.answer, np.ndarray):
         return None, None
     if trial.answer.dtype == bool:
         return None, recall_precision(trial.answer, truth)

@@ -1,4 +1,4 @@
-"""Wall time and peak memory of a command, over its whole process tree.
+"""Wall time, processor time and peak memory of a command, over its whole process tree.
 
 The command runs in a session of its own, so that its processes are found also after their parent
 has ended. Memory is sampled: the sum of the processes' proportional set sizes (PSS), which counts a
@@ -10,6 +10,7 @@ it is read only while the sum of RSS, which it cannot exceed, is above the peak 
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import tempfile
@@ -36,6 +37,8 @@ class Measurement:
         the first sample.
     returncode: as of subprocess; negative for a signal.
     stdout_tail, stderr_tail: the last 4,000 bytes of each.
+    cpu_seconds: what all cores spent on it, for the command or for the system; of its processes'
+        processes only where their parents waited for them.
     """
 
     wall_seconds: float
@@ -43,6 +46,7 @@ class Measurement:
     returncode: int
     stdout_tail: str
     stderr_tail: str
+    cpu_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ def measure(
     Whatever the command leaves running when it ends is killed too.
     """
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        spent_before = _cpu_seconds_of_children()
         started = time.perf_counter()
         process = subprocess.Popen(
             [str(word) for word in command],
@@ -104,7 +109,9 @@ def measure(
             deadline.cancel()
             sampler.stop()
             _kill_session(process.pid)
-        return Measurement(wall_seconds, sampler.peak_bytes, process.returncode, _tail(stdout), _tail(stderr))
+        cpu_seconds = _cpu_seconds_of_children() - spent_before
+        tails = _tail(stdout), _tail(stderr)
+        return Measurement(wall_seconds, sampler.peak_bytes, process.returncode, *tails, cpu_seconds)
 
 
 def repeat(
@@ -169,6 +176,12 @@ def _proportional_bytes(process: psutil.Process) -> int:
         return int(process.memory_full_info().pss)
     except psutil.Error:
         return 0
+
+
+def _cpu_seconds_of_children() -> float:
+    # Of those that have ended and were waited for.
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def _kill_session(session: int) -> None:

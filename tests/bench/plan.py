@@ -7,12 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sets import Documents, cut, first_rows, read_documents, spread_rows
-from tools import OURS, OURS_PROCESSES, TOOLS
+from tools import (
+    OURS,
+    OURS_ONE_CORE,
+    OURS_PROCESSES,
+    OURS_WITHOUT_PASSAGES,
+    SUFFIX_ARRAY_BYTES,
+    SUFFIX_ARRAY_TOKENS,
+    TOOLS,
+)
 from trials import Entry
 
 PLAIN_PYTHON = "datasketch"
 # Keep compiled code on disk.
-COMPILED = (OURS, OURS_PROCESSES)
+COMPILED = (OURS, OURS_PROCESSES, OURS_ONE_CORE, OURS_WITHOUT_PASSAGES, SUFFIX_ARRAY_TOKENS)
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,7 @@ class Plan:
     part_bytes: text of the part that is measured; None for all of it.
     tools: what runs by default; `more` besides, if all are wanted.
     truth: whether brute force fits; if all is wanted it is tried anyway.
+    passages: whether it is about passages, whose truth a suffix array tells.
     """
 
     name: str
@@ -33,8 +42,10 @@ class Plan:
     part_bytes: int | None = None
     quick_bytes: int = 2_000_000
     truth: bool = True
+    passages: bool = False
 
 
+_PASSAGES = (OURS, OURS_ONE_CORE, OURS_WITHOUT_PASSAGES, SUFFIX_ARRAY_TOKENS, SUFFIX_ARRAY_BYTES)
 _OTHERS = ("text-dedup", "datatrove", PLAIN_PYTHON)
 PLANS = (
     # The others would take from a quarter of an hour to hours, for three runs each.
@@ -42,6 +53,10 @@ PLANS = (
     Plan("python-code-part", "python-code", (OURS, "rensa", *_OTHERS), part_bytes=100_000_000),
     Plan("debian-docs", "debian-docs", (OURS, "rensa"), _OTHERS),
     Plan("eltec-novels", "eltec-novels", (OURS, "rensa"), _OTHERS),
+    Plan("passages", "python-code", _PASSAGES, quick_bytes=4_000_000, truth=False, passages=True),
+    Plan("passages-part", "python-code", _PASSAGES, part_bytes=100_000_000, truth=False, passages=True),
+    # In 20 languages, with the documents that have to go through NFKC first.
+    Plan("passages-small", "debian-docs", _PASSAGES, part_bytes=20_000_000, truth=False, passages=True),
 )
 # What the plain loop gets of each table's documents.
 PLAIN_BYTES = 5_000_000

@@ -51,6 +51,7 @@ def row_record(trial: Trial, row: Figures) -> dict[str, Any]:
         **asdict(row),
         "beyond_seconds": row.beyond_seconds,
         "megabytes_per_second": row.megabytes_per_second,
+        "beyond_cpu_seconds": row.beyond_cpu_seconds,
         "groups": score_record(row.groups),
         "removals": score_record(row.removals),
         "start_up_runs": [run_record(run) for run in trial.start_ups],
@@ -62,6 +63,7 @@ def run_record(run: Measurement) -> dict[str, Any]:
     """Return a run without what it printed."""
     return {
         "wall_seconds": run.wall_seconds,
+        "cpu_seconds": run.cpu_seconds,
         "peak_tree_bytes": run.peak_tree_bytes,
         "returncode": run.returncode,
     }

@@ -61,6 +61,15 @@ def read_documents(name: str, folder: Path) -> Documents | None:
     return Documents(name, files, text_lengths(files), digest.hexdigest())
 
 
+def positions_of(doc_ids: npt.NDArray[np.uint64], files: Iterable[Path]) -> Ints:
+    """Return the positions over all files, in order, of documents that an audit of them names."""
+    counts = [pq.read_metadata(file).num_rows for file in files]
+    # The high half numbers the files by URI, which is the order they are given in here.
+    file, row = np.divmod(doc_ids, np.uint64(2**32))
+    firsts = np.cumsum([0, *counts[:-1]])
+    return firsts[file.astype(np.int64)] + row.astype(np.int64)
+
+
 def text_lengths(files: Iterable[Path]) -> Ints:
     """Return the bytes of every text of the files, in order."""
     lengths = [np.empty(0, np.int64)]

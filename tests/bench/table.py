@@ -77,8 +77,18 @@ def _shares(score: Score | None) -> list[str]:
 
 def table(rows: Sequence[Figures], ours: Figures | None) -> str:
     """Return the rows under their headings; a tool that failed has its reason for cells."""
-    headings = list(zip(*HEADINGS, strict=True))
-    lines = [[row.tool, row.failure] if row.failure else cells(row, ours) for row in rows]
+    return aligned(HEADINGS, rows, [cells(row, ours) for row in rows])
+
+
+def aligned(
+    named: Sequence[tuple[str, str]], rows: Sequence[Figures], cells_of_rows: Sequence[list[str]]
+) -> str:
+    """Return cells under headings of two lines, the tool's name first; the reason where one failed."""
+    headings = list(zip(*named, strict=True))
+    lines = [
+        [row.tool, row.failure] if row.failure else of_row
+        for row, of_row in zip(rows, cells_of_rows, strict=True)
+    ]
     whole = [*headings, *(line for line, row in zip(lines, rows, strict=True) if not row.failure)]
     widths = [max(map(len, column)) for column in zip(*whole, strict=True)]
     widths[0] = max([widths[0], *(len(row.tool) for row in rows)])

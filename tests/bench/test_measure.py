@@ -43,6 +43,13 @@ def test_memory_of_children_is_counted() -> None:
     assert 100 * MEGABYTE < peak_bytes < 250 * MEGABYTE
 
 
+def test_processor_time_of_children_is_counted() -> None:
+    spin = "import time; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {spin!r}])"
+    assert 0.3 <= measure([sys.executable, "-c", child]).cpu_seconds < 2
+    assert measure([sys.executable, "-c", "import time; time.sleep(0.4)"]).cpu_seconds < 0.3
+
+
 def test_pages_shared_by_forked_processes_count_once() -> None:
     code = "x = bytearray(b'1' * 100_000_000); import os, time; os.fork(); time.sleep(.4)"
     peak_bytes = measure(python(code)).peak_tree_bytes

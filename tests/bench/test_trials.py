@@ -66,7 +66,7 @@ def test_tools_take_turns_after_runs_that_are_not_measured(documents: Documents,
     trials = compare("turns", entries, 2, place(tmp_path))
     assert log.read_text().split() == ["a1", "a3", "b1", *["a1", "a3", "b1", "b3"] * 2]
     assert [(len(trial.start_ups), len(trial.runs)) for trial in trials] == [(2, 2), (2, 2)]
-    assert all(trial.answer is not None and len(trial.answer) == 3 for trial in trials)
+    assert all(isinstance(trial.answer, np.ndarray) and len(trial.answer) == 3 for trial in trials)
     assert not list(tmp_path.glob("run-*"))
 
 

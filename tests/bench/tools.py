@@ -11,12 +11,21 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 from score import Bools, read_answer
+from sets import positions_of
 from truth import Ints
+from windows import Repeats, read_ours, read_runs
 
 PEERS = Path(__file__).resolve().parent / "peers"
 OURS = "dupaudit"
 OURS_PROCESSES = "dupaudit-processes"
+OURS_ONE_CORE = "dupaudit-one-core"
+OURS_WITHOUT_PASSAGES = "dupaudit-no-passages"
+SUFFIX_ARRAY_TOKENS = "suffix-array-tokens"
+SUFFIX_ARRAY_BYTES = "suffix-array-bytes"
 RUN_NAME = "run"
+
+# The (documents,) groups or keeps of a tool, or the repeated windows it found.
+Answer = Ints | Bools | Repeats
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,7 @@ class Job:
 class Tool:
     """A way to find duplicates.
 
-    answer: reads the (documents,) groups or keeps that a finished run has left in its scratch folder.
+    answer: reads what a finished run has left in its scratch folder.
     start_up_documents: how few documents its start-up is measured with.
     one_core: it cannot use more than one.
     note: what to know when its numbers are compared.
@@ -47,7 +56,7 @@ class Tool:
 
     name: str
     command: Callable[[Job], list[str | Path]]
-    answer: Callable[[Job], Ints | Bools]
+    answer: Callable[[Job], Answer]
     note: str
     start_up_documents: int = 1
     one_core: bool = False
@@ -66,17 +75,23 @@ def our_command_in_processes(job: Job) -> list[str | Path]:
     return our_command(job, "--set", "cluster.local.processes=true")
 
 
+def our_command_on_one_core(job: Job, *settings: str) -> list[str | Path]:
+    """Return the whole audit with one worker."""
+    return our_command(job, "--workers", "1", *settings)
+
+
+def our_windows(job: Job) -> Repeats:
+    """Return the repeated windows that our audit's passages are made of."""
+    return read_ours(job.scratch / RUN_NAME, job.files)
+
+
 def our_groups(job: Job) -> Ints:
     """Return the near cluster of each document as a number from 0, -1 for none."""
     table = pq.read_table(job.scratch / RUN_NAME / "documents", columns=["doc_id", "cluster_id"])
-    counts = [pq.read_metadata(file).num_rows for file in job.files]
-    # The high half numbers the files by URI, which is the order they are given in here.
-    file, row = np.divmod(table.column("doc_id").to_numpy(), np.uint64(2**32))
-    firsts = np.cumsum([0, *counts[:-1]])
-    positions = firsts[file.astype(np.int64)] + row.astype(np.int64)
+    positions = positions_of(table.column("doc_id").to_numpy(), job.files)
     clusters = table.column("cluster_id")
     clustered = clusters.is_valid().to_numpy()
-    groups = np.full(sum(counts), -1, np.int64)
+    groups = np.full(sum(pq.read_metadata(file).num_rows for file in job.files), -1, np.int64)
     groups[positions[clustered]] = np.unique(clusters.drop_null().to_numpy(), return_inverse=True)[1]
     return groups
 
@@ -90,6 +105,11 @@ def peer_command(script: str, job: Job) -> list[str | Path]:
 def peer_answer(job: Job) -> Ints | Bools:
     """Return what a script in peers/ has answered."""
     return read_answer(job.scratch / "answer.parquet")
+
+
+def peer_windows(job: Job) -> Repeats:
+    """Return the repeated windows that a script in peers/ has found."""
+    return read_runs(job.scratch / "answer.parquet")
 
 
 def _peer(name: str, script: str, note: str, *, start_up_documents: int = 1, one_core: bool = False) -> Tool:
@@ -134,6 +154,36 @@ _ALL = (
         "datasketch_plain.py",
         "a plain Python loop in one process; 14 bands of 9, a match in a band is not compared; on a small"
         " part of the documents, so that `times ours` is one of MB/s",
+        one_core=True,
+    ),
+    Tool(
+        OURS_ONE_CORE,
+        our_command_on_one_core,
+        our_windows,
+        "the whole `dupaudit run --workers 1`: exact, near and passages, all tables written",
+        one_core=True,
+    ),
+    Tool(
+        OURS_WITHOUT_PASSAGES,
+        lambda job: our_command_on_one_core(job, "--set", "passages.enabled=false"),
+        our_groups,
+        "the same without passages, so that the difference is what they cost",
+        one_core=True,
+    ),
+    Tool(
+        SUFFIX_ARRAY_TOKENS,
+        partial(peer_command, "suffix_array_tokens.py"),
+        peer_windows,
+        "the same question, answered by libdivsufsort over the numbers of the same tokens, cut by our own"
+        " tokeniser; everything in memory",
+        one_core=True,
+    ),
+    Tool(
+        SUFFIX_ARRAY_BYTES,
+        partial(peer_command, "suffix_array_bytes.py"),
+        peer_windows,
+        "runs of 100 bytes, as deduplicate-text-datasets looks for them, by libdivsufsort over the text as it"
+        " is: another question; everything in memory",
         one_core=True,
     ),
 )

@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from measure import Measurement, measure
-from score import Bools
 from sets import Documents
-from tools import Job, Tool
-from truth import Ints
+from tools import Answer, Job, Tool
 
 # Longer than any tool takes for the documents it is given by default (the longest: 4 minutes).
 RUN_TIMEOUT_SECONDS = 3600
@@ -48,7 +46,7 @@ class Trial:
     entry: Entry
     start_ups: list[Measurement] = field(default_factory=list)
     runs: list[Measurement] = field(default_factory=list)
-    answer: Ints | Bools | None = None
+    answer: Answer | None = None
     failure: str = ""
 
 

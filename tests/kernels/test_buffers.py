@@ -11,7 +11,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pyarrow import ipc
 
-from pipeline.kernels.buffers import binary_of, binary_rows, rows_of_binary, text_buffers, uint64_values
+from pipeline.kernels.buffers import (
+    binary_of,
+    binary_rows,
+    binary_slices,
+    flat_values,
+    rows_of_binary,
+    text_buffers,
+    uint64_values,
+)
 
 VALUES = st.lists(st.binary(max_size=6), max_size=12)
 SETS = st.lists(st.lists(st.integers(0, 2**64 - 1), max_size=5), max_size=6)
@@ -165,3 +173,50 @@ def test_no_set_comes_back_as_no_set() -> None:
     assert _sets(pa.chunked_array([], pa.large_binary())) == []
     assert _sets(pa.chunked_array([binary_of([])])) == []
     assert _sets(pa.chunked_array([binary_of([np.zeros(0, np.uint64)] * 3)])) == [[], [], []]
+
+
+# --- runs of one array ----------------------------------------------------------------------------
+
+KINDS: list[type[np.generic]] = [np.uint8, np.uint16, np.uint32, np.int64, np.uint64]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(runs=st.lists(st.lists(st.integers(0, 255), max_size=5), max_size=6), data=st.data())
+def test_runs_of_any_kind_come_back(
+    kind: type[np.generic], runs: list[list[int]], data: st.DataObject
+) -> None:
+    flat = np.array([value for held in runs for value in held], kind)
+    array = binary_slices(flat, np.cumsum([0, *map(len, runs)]))
+    array.validate(full=True)
+    assert array.type == pa.large_binary()
+    first = data.draw(st.integers(0, len(runs)))
+    stop = data.draw(st.integers(first, len(runs)))
+    pieces = [array.slice(0, first), array.slice(first, stop - first)]
+    for column, held in (([array], runs), (pieces, runs[:stop]), ([array.slice(first)], runs[first:])):
+        values, ends = flat_values(pa.chunked_array(column, pa.large_binary()), kind)
+        assert values.dtype == np.dtype(kind)
+        assert (ends[0], ends[-1]) == (0, len(values))
+        assert [values[ends[i] : ends[i + 1]].tolist() for i in range(len(held))] == held
+
+
+def test_runs_that_begin_within_an_array_come_back() -> None:
+    array = binary_slices(np.arange(9, dtype=np.uint16), np.array([2, 5, 5, 9]))
+    values, ends = flat_values(pa.chunked_array([array]), np.uint16)
+    assert (values.tolist(), ends.tolist()) == ([2, 3, 4, 5, 6, 7, 8], [0, 3, 3, 7])
+
+
+def test_runs_are_not_copied() -> None:
+    flat = np.arange(9, dtype=np.uint16)
+    array = binary_slices(flat, np.array([0, 4, 9]))
+    assert array.buffers()[2].address == flat.ctypes.data
+    values, _ = flat_values(pa.chunked_array([array]), np.uint16)
+    assert not values.flags.writeable
+
+
+def test_no_run_comes_back_as_no_run() -> None:
+    for array in (binary_slices(np.zeros(0, np.uint16), np.zeros(n, np.int64)) for n in (1, 4)):
+        values, ends = flat_values(pa.chunked_array([array]), np.uint16)
+        assert (len(values), ends.tolist()) == (0, [0] * (len(array) + 1))
+    nothing, ends = flat_values(pa.chunked_array([], pa.large_binary()), np.int64)
+    assert nothing.dtype == np.int64
+    assert (len(nothing), ends.tolist()) == (0, [0])

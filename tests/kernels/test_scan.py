@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.kernels.minimizers import room, sampler
 from pipeline.kernels.scan import (
     BAD_UTF8,
     DECOMPOSED,
@@ -34,6 +35,8 @@ from tests.kernels.plain import plain_python
 NUM_PERM, BANDS, ROWS, WIDTH, SEED = 24, 5, 4, 5, 1
 TOK = tokeniser()
 SIGNING = signer(NUM_PERM, SEED)
+SAMPLING = sampler(0)
+ROOM = room(0)
 
 
 def _batch(raw: Sequence[bytes]) -> tuple[Any, Any]:
@@ -43,7 +46,7 @@ def _batch(raw: Sequence[bytes]) -> tuple[Any, Any]:
 def _scan(raw: Sequence[bytes], is_nfkc: bool = False, tok: Tokeniser = TOK) -> Scanned:
     data, offsets = _batch(raw)
     out = scanned(len(raw), BANDS, NUM_PERM)
-    assert scan(data, offsets, 0, is_nfkc, WIDTH, ROWS, tok, SIGNING, out) == len(raw)
+    assert scan(data, offsets, 0, is_nfkc, WIDTH, ROWS, tok, SIGNING, out, SAMPLING, ROOM, 0) == len(raw)
     return out
 
 
@@ -60,6 +63,7 @@ def _expected(text: str) -> dict[str, Any]:
         "normalised": list(oracles.halves(oracles.normalised_hash(text))),
         "keys": [0] * BANDS,
         "sketches": [0] * NUM_PERM,
+        "n_anchors": 0,
     }
     if n_tokens:
         signature = oracles.signature(text, NUM_PERM, SEED, WIDTH)
@@ -113,7 +117,7 @@ def test_second_reading_leaves_the_raw_hash_alone() -> None:
     data, offsets = _batch([b"abc"])
     out = scanned(1, BANDS, NUM_PERM)
     out.raw[:] = 12345
-    assert scan(data, offsets, 0, True, WIDTH, ROWS, TOK, SIGNING, out) == 1
+    assert scan(data, offsets, 0, True, WIDTH, ROWS, TOK, SIGNING, out, SAMPLING, ROOM, 0) == 1
     assert out.raw.tolist() == [[12345, 12345]]
 
 
@@ -170,7 +174,7 @@ def test_bad_byte_behind_a_decomposed_character_is_left_to_whoever_composes() ->
 def test_text_cut_by_the_boundary_of_the_next_is_bad() -> None:
     data = np.frombuffer("a\u00e9".encode(), np.uint8)
     out = scanned(2, BANDS, NUM_PERM)
-    assert scan(data, np.array([0, 2, 3]), 0, False, WIDTH, ROWS, TOK, SIGNING, out) == 2
+    assert scan(data, np.array([0, 2, 3]), 0, False, WIDTH, ROWS, TOK, SIGNING, out, SAMPLING, ROOM, 0) == 2
     assert out.status.tolist() == [BAD_UTF8, BAD_UTF8]
     assert out.n_tokens.tolist() == [1, 0]
 
@@ -178,7 +182,7 @@ def test_text_cut_by_the_boundary_of_the_next_is_bad() -> None:
 def test_bytes_outside_the_offsets_are_not_read() -> None:
     out = scanned(1, BANDS, NUM_PERM)
     data = np.frombuffer(b"\xff\xffone two\xff", np.uint8)
-    assert scan(data, np.array([2, 9]), 0, False, WIDTH, ROWS, TOK, SIGNING, out) == 1
+    assert scan(data, np.array([2, 9]), 0, False, WIDTH, ROWS, TOK, SIGNING, out, SAMPLING, ROOM, 0) == 1
     assert _row(out, 0) == _expected("one two")
 
 
@@ -196,7 +200,7 @@ def test_scan_goes_on_from_the_text_that_found_no_room() -> None:
     out, tok, at = scanned(len(batch), BANDS, NUM_PERM), tokeniser(64), 0
     stops = []
     while at < len(batch):
-        at = scan(data, offsets, at, False, WIDTH, ROWS, tok, SIGNING, out)
+        at = scan(data, offsets, at, False, WIDTH, ROWS, tok, SIGNING, out, SAMPLING, ROOM, 0)
         if at < len(batch):
             stops.append(at)
             # What is done is done, and what is not has not been touched.
@@ -210,7 +214,7 @@ def test_scan_goes_on_from_the_text_that_found_no_room() -> None:
 def test_scan_from_the_middle_leaves_the_first_texts_alone() -> None:
     data, offsets = _batch([b"one", b"two", b"three"])
     out = scanned(3, BANDS, NUM_PERM)
-    assert scan(data, offsets, 2, False, WIDTH, ROWS, TOK, SIGNING, out) == 3
+    assert scan(data, offsets, 2, False, WIDTH, ROWS, TOK, SIGNING, out, SAMPLING, ROOM, 0) == 3
     assert not out.raw[:2].any()
     assert _row(out, 2) == _expected("three")
 
@@ -230,7 +234,7 @@ def test_status_is_short_below_the_width(width: int) -> None:
     texts_of = [" ".join(["w"] * n) for n in range(12)]
     data, offsets = _batch([text.encode() for text in texts_of])
     out = scanned(12, BANDS, NUM_PERM)
-    scan(data, offsets, 0, False, width, ROWS, TOK, SIGNING, out)
+    scan(data, offsets, 0, False, width, ROWS, TOK, SIGNING, out, SAMPLING, ROOM, 0)
     assert out.status.tolist() == [EMPTY if n == 0 else SHORT if n < width else OK for n in range(12)]
     assert out.n_tokens.tolist() == list(range(12))
 
@@ -249,6 +253,6 @@ def test_plain_python_finds_the_same() -> None:
     data, offsets = _batch([text.encode() for text in batch] + [b"\xff"])
     out = scanned(6, BANDS, NUM_PERM)
     with plain_python():
-        assert scan.py_func(data, offsets, 0, False, WIDTH, ROWS, TOK, SIGNING, out) == 6
+        assert scan.py_func(data, offsets, 0, False, WIDTH, ROWS, TOK, SIGNING, out, SAMPLING, ROOM, 0) == 6
     assert [_row(out, d) for d in range(5)] == [_expected(text) for text in batch]
     assert out.status[5] == BAD_UTF8

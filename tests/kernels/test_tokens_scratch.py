@@ -38,8 +38,9 @@ def test_small_scratch_is_reported_and_never_overrun(text: str) -> None:
         [(n, 6000) for n in tried] + [(6000, n) for n in tried] + [(n, n) for n in tried]
     ):
         out, ends = np.full(12_000, 0xEE, np.uint8), np.full(12_000, -7, np.int64)
+        scratch = out[:out_length], ends[:ends_length]
         outcome, n_tokens, _ = tokenise(
-            data, 0, len(data), False, TOK.ascii_map, TOK.tables, out[:out_length], ends[:ends_length]
+            data, 0, len(data), False, TOK.ascii_map, TOK.tables, *scratch, None, None
         )
         outcomes.add(outcome)
         assert (out[out_length:] == 0xEE).all()
@@ -52,9 +53,23 @@ def test_small_scratch_is_reported_and_never_overrun(text: str) -> None:
     assert outcomes == {TOKENISED, NO_ROOM}
 
 
+@pytest.mark.parametrize("text", CROWDED.values(), ids=CROWDED.keys())
+@pytest.mark.parametrize("short", [(1,), (2,), (0, 1, 2)], ids=["begins", "stops", "ends, begins, stops"])
+def test_small_arrays_of_places_are_reported_and_never_overrun(text: str, short: tuple[int, ...]) -> None:
+    data, outcomes = as_array(text.encode()), set()
+    for length in (0, 1, *range(120, 420, 3), 1000):
+        arrays = [np.full(2000, -7, np.int64) for _ in range(3)]
+        places = [array[: length if i in short else 2000] for i, array in enumerate(arrays)]
+        found = tokenise(data, 0, len(data), False, TOK.ascii_map, TOK.tables, TOK.text, *places)
+        outcomes.add(found[0])
+        assert found in ((TOKENISED, len(tokens(text)), 0), (NO_ROOM, 0, 0))
+        assert all((arrays[i][length:] == -7).all() for i in short)
+    assert outcomes == {TOKENISED, NO_ROOM}
+
+
 def test_empty_text_needs_no_room() -> None:
     none = np.zeros(0, np.uint8)
-    found = tokenise(none, 0, 0, False, TOK.ascii_map, TOK.tables, none, np.zeros(0, np.int64))
+    found = tokenise(none, 0, 0, False, TOK.ascii_map, TOK.tables, none, np.zeros(0, np.int64), None, None)
     assert found == (TOKENISED, 0, 0)
 
 
@@ -124,5 +139,7 @@ def test_text_is_read_between_its_bounds_only() -> None:
     data = as_array(b"zzzzzzzzAbc dEf-ghi jklm\xc3\xa9zzzzzzzz")
     for start in range(8, 24):
         for stop in range(start, 24):
-            _, n_tokens, _ = tokenise(data, start, stop, False, TOK.ascii_map, TOK.tables, TOK.text, TOK.ends)
+            _, n_tokens, _ = tokenise(
+                data, start, stop, False, TOK.ascii_map, TOK.tables, TOK.text, TOK.ends, None, None
+            )
             assert written(n_tokens) == normalised(data[start:stop].tobytes().decode())

@@ -112,12 +112,12 @@ def test_character_cut_off_by_the_end_is_invalid_whatever_bytes_follow() -> None
         data = ("abc " + character).encode()
         for stop in range(5, len(data)):
             outcome, n_tokens, bad_at = tokenise(
-                as_array(data), 0, stop, False, TOK.ascii_map, TOK.tables, TOK.text, TOK.ends
+                as_array(data), 0, stop, False, TOK.ascii_map, TOK.tables, TOK.text, TOK.ends, None, None
             )
             assert (outcome, n_tokens, bad_at) == (INVALID_UTF8, 0, 4)
 
 
 def test_offset_of_a_bad_byte_counts_from_the_start_of_the_text() -> None:
     data = as_array(b"before abc\xff")
-    found = tokenise(data, 7, len(data), False, TOK.ascii_map, TOK.tables, TOK.text, TOK.ends)
+    found = tokenise(data, 7, len(data), False, TOK.ascii_map, TOK.tables, TOK.text, TOK.ends, None, None)
     assert found == (INVALID_UTF8, 0, 3)

@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.composing import composed
 from pipeline.kernels.jit import kernel
 from pipeline.kernels.scan import Tokeniser, tokeniser
 from pipeline.kernels.tokens import NEEDS_NFKC, TOKENISED, tokenise
 from pipeline.normalise import normalised
 
 TOK = tokeniser(1 << 14)
+# A token, the first byte that it is made from, and the byte after the last.
+Place = tuple[str, int, int]
 
 
 def as_array(data: bytes) -> Any:
@@ -24,7 +27,7 @@ def as_array(data: bytes) -> Any:
 def run(data: bytes, is_nfkc: bool = False, tok: Tokeniser = TOK) -> tuple[int, int, int]:
     """What the kernel returns; `tok` holds the tokens after it."""
     buffer = as_array(data)
-    found = tokenise(buffer, 0, len(data), is_nfkc, tok.ascii_map, tok.tables, tok.text, tok.ends)
+    found = tokenise(buffer, 0, len(data), is_nfkc, tok.ascii_map, tok.tables, tok.text, tok.ends, None, None)
     return (int(found[0]), int(found[1]), int(found[2]))
 
 
@@ -49,6 +52,27 @@ def kernel_tokens(text: str, tok: Tokeniser = TOK) -> list[str]:
     return found.split(" ") if found else []
 
 
+def places(data: bytes, is_nfkc: bool = False, tok: Tokeniser = TOK) -> tuple[int, list[Place]]:
+    """Outcome, and the tokens with the bytes of `data` that they are made from."""
+    begins, stops = np.full(len(tok.ends), -1, np.int64), np.full(len(tok.ends), -1, np.int64)
+    outcome, n, _ = tokenise(
+        as_array(data), 0, len(data), is_nfkc, tok.ascii_map, tok.tables, tok.text, tok.ends, begins, stops
+    )
+    tokens = written(n, tok).split(" ") if n else []
+    return int(outcome), list(zip(tokens, begins[:n].tolist(), stops[:n].tolist(), strict=True))
+
+
+def kernel_places(text: str, tok: Tokeniser = TOK) -> list[Place]:
+    """The tokens of a text with the bytes that they are made from, as a caller finds them."""
+    outcome, found = places(text.encode(), tok=tok)
+    if outcome == NEEDS_NFKC:
+        nfkc = composed(text.encode())
+        outcome, found = places(nfkc.text, True, tok)
+        found = [(token, int(nfkc.first[a]), int(nfkc.last[b - 1])) for token, a, b in found]
+    assert outcome == TOKENISED
+    return found
+
+
 @kernel
 def _each(
     data: Any, offsets: Any, is_nfkc: Any, tok: Any, text: Any, boundaries: Any, outcomes: Any, bad_at: Any
@@ -56,7 +80,16 @@ def _each(
     at = 0
     for d in range(len(offsets) - 1):
         outcomes[d], n_tokens, bad_at[d] = tokenise(
-            data, offsets[d], offsets[d + 1], is_nfkc, tok.ascii_map, tok.tables, tok.text, tok.ends
+            data,
+            offsets[d],
+            offsets[d + 1],
+            is_nfkc,
+            tok.ascii_map,
+            tok.tables,
+            tok.text,
+            tok.ends,
+            None,
+            None,
         )
         length = tok.ends[n_tokens - 1] if n_tokens else 0
         text[at : at + length] = tok.text[:length]

@@ -71,6 +71,9 @@ def _alone(corpus: Corpus, number: int, text: str) -> dict[str, Any]:
         "representative": number,
         "jaccard_to_representative": None,
         "chained": False,
+        "repeated_tokens": None,
+        "repeated_fraction": None,
+        "passage_max_occurrences": None,
         "keep": True,
     }
 

@@ -17,9 +17,10 @@ from pipeline.schemas import INPUTS
 from pipeline.stages.candidates import propose
 from pipeline.stages.clusters import Clusters, find_clusters
 from pipeline.stages.components import Assigned, Plan, assign, plan
-from pipeline.stages.documents import Attached, DocumentsResult, Slice, attach, slices, write_documents
+from pipeline.stages.documents import Attached, DocumentsResult, Rules, attach, write_documents
 from pipeline.stages.inputs import InputFile, Shard, ShardPiece, inspect, list_files, shards, source_of
 from pipeline.stages.pairs import Verified, measure_links, verify
+from pipeline.stages.parts import Slice, slices
 from pipeline.stages.places import write_places
 from pipeline.stages.scan import ScanParameters, ScanResult, Segment, scan
 from pipeline.stages.sets import read_sets
@@ -224,6 +225,7 @@ def compared(there: Placed) -> Compared:
             members=clusters.members,
             similarities=similarities,
             best=[part.best for part in verified],
+            repeating=[],
             banding=near.banding,
         )
         for i, (span, texts) in enumerate(zip(found.keys, found.texts, strict=True))
@@ -272,7 +274,7 @@ def written(found: Compared, part_rows: int = 5) -> Written:
             found=[each.found for each in found.attached],
             places=corpus.places,
             inputs=inputs,
-            threshold=near.threshold,
+            rules=Rules(near.threshold, False),
         )
         for i, (part, output) in enumerate(zip(parts, outputs, strict=True))
     ]

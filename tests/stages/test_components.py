@@ -89,7 +89,7 @@ def _texts(folder: Path, tokens: dict[int, int], keys: Sequence[KeyRange]) -> li
         n = np.array([tokens[text_id] for text_id in ids], np.int64)
         table = table_of(TEXTS, np.array(ids, np.uint64), np.array(ids, np.uint64), np.ones_like(n), n)
         path = write_work(table, folder / f"texts-{i}", "text_id")
-        results.append(TextsResult(path, "", len(ids), 0))
+        results.append(TextsResult(path, "", "", "", len(ids), 0))
     return results
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,10 @@ def _documents(segments: tuple[Segment, ...]) -> list[dict[str, Any]]:
     return all_rows([f"{segment.path}/documents.parquet" for segment in segments])
 
 
+def _binary(texts: Sequence[str]) -> pa.LargeBinaryArray:
+    return pa.array([text.encode() for text in texts], pa.large_binary())
+
+
 def _rejects(result: ScanResult) -> pa.Table:
     return pq.read_table(result.rejects)
 
@@ -97,6 +102,7 @@ def _expected_text(row: int, text: str, parameters: ScanParameters = PARAMETERS)
         "text_high": high,
         "raw_low": raw_low,
         "raw_high": raw_high,
+        "source": 0,
         "piece": 0,
         "row": row,
         "n_tokens": len(tokens(text)),
@@ -174,7 +180,7 @@ def test_text_larger_than_the_scratch_is_scanned(tmp_path: Path) -> None:
 
 def test_text_beyond_ascii_and_not_composed_counts_like_its_composition() -> None:
     texts = ["plain text of ascii letters", DECOMPOSED, unicodedata.normalize("NFC", DECOMPOSED)]
-    found = scan_texts(pa.array([text.encode() for text in texts], pa.large_binary()), Scratch(PARAMETERS))
+    found, _ = scan_texts(_binary(texts), Scratch(PARAMETERS))
     assert found.normalised[1].tolist() == found.normalised[2].tolist()
     assert found.sketches[1].tolist() == found.sketches[2].tolist()
     assert found.keys[1].tolist() == found.keys[2].tolist()

@@ -14,17 +14,18 @@ import pytest
 from pipeline.artifacts import write_work
 from pipeline.errors import InputError
 from pipeline.readers.rows import Piece
-from pipeline.schemas import HISTOGRAM, METRICS, REJECTS, SOURCES
+from pipeline.schemas import BINS, HISTOGRAM, METRICS, REJECTS, SOURCES
 from pipeline.stages import summary
 from pipeline.stages.documents import BY_COPIES, BY_SOURCE, GRAINS, DocumentsResult
 from pipeline.stages.inputs import InputFile, Shard, ShardPiece
 from pipeline.stages.places import write_places
 from pipeline.stages.scan import REJECTED, ScanResult
 from pipeline.stages.summary import (
-    BINS,
+    PassageTotals,
     corpus_figures,
     first_reject,
     grain_figures,
+    passage_figures,
     write_histogram,
     write_metrics,
     write_rejects,
@@ -74,7 +75,7 @@ def _part(
     ],
 )
 def test_edge_of_a_bin_is_in_its_bin(tmp_path: Path, copies: int, name: str) -> None:
-    write_histogram([_part(tmp_path, 0, [("exact", copies, 7 * copies)])], str(tmp_path / "out"))
+    write_histogram([_part(tmp_path, 0, [("exact", copies, 7 * copies)])], None, str(tmp_path / "out"))
     (row,) = (row for row in rows_of(tmp_path / "out") if row["documents"])
     assert (row["grain"], row["bin"], row["copies_min"]) == ("exact", name, _bin(copies))
     assert (row["documents"], row["groups"]) == (7 * copies, 7)
@@ -83,7 +84,7 @@ def test_edge_of_a_bin_is_in_its_bin(tmp_path: Path, copies: int, name: str) -> 
 
 
 def test_every_bin_of_every_grain_has_a_row(tmp_path: Path) -> None:
-    write_histogram([], str(tmp_path / "out"))
+    write_histogram([], None, str(tmp_path / "out"))
     rows = rows_of(tmp_path / "out")
     expected = [(grain, low, name) for grain in ("exact", "near", "raw") for low, name in BINS]
     assert [(row["grain"], row["copies_min"], row["bin"]) for row in rows] == expected
@@ -96,7 +97,7 @@ def test_parts_of_a_group_are_put_together(tmp_path: Path) -> None:
     # A group of 6 lies in three parts: two, three and one of its documents.
     parts = [_part(tmp_path, i, [("near", 6, n), ("near", 2, 1)]) for i, n in enumerate((2, 3, 1))]
     parts.append(_part(tmp_path, 3, [("near", 2, 1), ("near", 3, 3)]))
-    write_histogram(parts, str(tmp_path / "out"))
+    write_histogram(parts, None, str(tmp_path / "out"))
     rows = {row["bin"]: row for row in rows_of(tmp_path / "out") if row["grain"] == "near"}
     assert (rows["6-20"]["documents"], rows["6-20"]["groups"]) == (6, 1)
     assert (rows["2-5"]["documents"], rows["2-5"]["groups"], rows["2-5"]["surplus_documents"]) == (7, 3, 4)
@@ -107,7 +108,7 @@ def test_parts_of_a_group_are_put_together(tmp_path: Path) -> None:
 
 def test_histogram_is_that_of_the_documents(documented: Written, tmp_path: Path) -> None:
     documents = all_rows(documented.outputs)
-    write_histogram(documented.results, str(tmp_path / "out"))
+    write_histogram(documented.results, None, str(tmp_path / "out"))
     for row in rows_of(tmp_path / "out"):
         column = GRAINS[row["grain"]]
         mine = [each for each in documents if _bin(each[column]) == row["copies_min"]]
@@ -118,6 +119,54 @@ def test_histogram_is_that_of_the_documents(documented: Written, tmp_path: Path)
         assert row["bytes"] == sum(each["n_bytes"] for each in mine)
 
 
+def test_passages_have_bins_of_their_own(tmp_path: Path) -> None:
+    rows = [("passage", 1, 4), ("passage", 2, 3), ("passage", 7, 2), ("passage", 5000, 1), ("exact", 1, 10)]
+    totals = PassageTotals((0, 11, 5, 3, 2, 1), (4, 3, 0, 0, 2), (9, 8, 0, 0, 7))
+    write_histogram(
+        [_part(tmp_path, 0, rows[:2]), _part(tmp_path, 1, rows[2:])], totals, str(tmp_path / "out")
+    )
+    every = rows_of(tmp_path / "out")
+    assert [row["grain"] for row in every] == ["exact"] * 6 + ["near"] * 6 + ["passage"] * 6 + ["raw"] * 6
+    mine = [row for row in every if row["grain"] == "passage"]
+    assert [row["copies_min"] for row in mine] == [low for low, _ in BINS]
+    assert [row["documents"] for row in mine] == [4, 3, 2, 0, 0, 1]
+    assert [row["passages"] for row in mine] == [0, 11, 5, 3, 2, 1]
+    # Of 30 tokens 9 lie in passages, of 50 bytes 24.
+    assert [row["tokens"] for row in mine] == [21, 4, 3, 0, 0, 2]
+    assert [row["bytes"] for row in mine] == [26, 9, 8, 0, 0, 7]
+    assert {(row["groups"], row["surplus_documents"]) for row in mine} == {(None, None)}
+    assert {row["passages"] for row in every if row["grain"] != "passage"} == {None}
+    assert all(row["groups"] is not None for row in every if row["grain"] != "passage")
+
+
+def test_copies_with_fewer_bytes_than_the_first_leave_no_negative_rest(tmp_path: Path) -> None:
+    totals = PassageTotals((0, 1, 0, 0, 0, 0), (3, 0, 0, 0, 0), (99, 0, 0, 0, 0))
+    write_histogram([_part(tmp_path, 0, [("passage", 2, 1)])], totals, str(tmp_path / "out"))
+    mine = [row for row in rows_of(tmp_path / "out") if row["grain"] == "passage"]
+    assert [row["tokens"] for row in mine] == [0, 3, 0, 0, 0, 0]
+    assert [row["bytes"] for row in mine] == [0, 99, 0, 0, 0, 0]
+
+
+def test_passages_of_a_source_are_null_where_they_were_not_looked_for(tmp_path: Path) -> None:
+    part = _part(tmp_path, 0, web={"documents": 3, "tokens": 8, "passage_documents": 2, "passage_tokens": 6})
+    empty = _part(tmp_path, 1, none={"documents": 1})
+    names = ("passage_repeated_documents", "passage_repeated_tokens_fraction")
+    for wanted, values in ((True, [(0, 0.0), (2, 0.75)]), (False, [(None, None)] * 2)):
+        write_sources([part, empty], wanted, str(tmp_path / "out"))
+        assert [tuple(row[name] for name in names) for row in rows_of(tmp_path / "out")] == values
+
+
+def test_figures_of_passages_are_sums_over_sources(tmp_path: Path) -> None:
+    one = _part(tmp_path, 0, web={"tokens": 8, "passage_documents": 2, "passage_tokens": 6})
+    two = _part(tmp_path, 1, web={"tokens": 8}, books={"tokens": 8, "passage_documents": 1})
+    assert passage_figures([one, two]) == {
+        "passage_repeated_documents": (3, "documents"),
+        "passage_repeated_tokens": (6, "tokens"),
+        "passage_repeated_tokens_fraction": (0.25, "0 to 1"),
+    }
+    assert passage_figures([])["passage_repeated_tokens_fraction"] == (None, "0 to 1")
+
+
 # --- sources --------------------------------------------------------------------------------------
 
 
@@ -125,7 +174,7 @@ def test_sources_are_those_of_the_documents(documented: Written, tmp_path: Path)
     by_source = defaultdict(list)
     for row in all_rows(documented.outputs):
         by_source[row["source"]].append(row)
-    write_sources(documented.results, str(tmp_path / "out"))
+    write_sources(documented.results, False, str(tmp_path / "out"))
     rows = rows_of(tmp_path / "out")
     assert [row["source"] for row in rows] == sorted(by_source) == list("abcd")
     for row in rows:
@@ -147,7 +196,7 @@ def test_sums_of_a_source_are_those_of_its_parts(tmp_path: Path) -> None:
         tmp_path, 0, web={"documents": 2, "tokens": 10, "raw_tokens": 1, "ok": 2}, books={"documents": 1}
     )
     two = _part(tmp_path, 1, web={"documents": 3, "tokens": 30, "raw_tokens": 9, "empty": 3, "kept": 2})
-    write_sources([one, two], str(tmp_path / "out"))
+    write_sources([one, two], False, str(tmp_path / "out"))
     books, web = rows_of(tmp_path / "out")
     assert (web["source"], web["documents"], web["tokens"], web["kept_documents"]) == ("web", 5, 40, 2)
     assert web["raw_repeated_tokens_fraction"] == 0.25
@@ -163,7 +212,7 @@ def test_sums_of_a_source_are_those_of_its_parts(tmp_path: Path) -> None:
 
 def test_unknown_source_comes_first_and_is_not_the_text_null(tmp_path: Path) -> None:
     part = _part(tmp_path, 0, null={"documents": 1}, none={"documents": 2, "source": None})
-    write_sources([part], str(tmp_path / "out"))
+    write_sources([part], False, str(tmp_path / "out"))
     assert [(row["source"], row["documents"]) for row in rows_of(tmp_path / "out")] == [
         (None, 2),
         ("null", 1),

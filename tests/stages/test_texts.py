@@ -10,16 +10,25 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import xxhash
 
-from pipeline.artifacts import END_OF_KEYS, key_ranges, table_of, write_work
+from pipeline.artifacts import END_OF_KEYS, key_ranges, read_work, table_of, write_work
 from pipeline.normalise import normalised, tokens
 from pipeline.readers.rows import Piece
 from pipeline.stages.inputs import InputFile, Shard, ShardPiece
 from pipeline.stages.places import write_places
 from pipeline.stages.scan import Segment, texts_schema
-from pipeline.stages.texts import COPIES, TEXTS, TextsResult, group_texts, starts_of_runs
+from pipeline.stages.texts import (
+    COPIES,
+    REPEATS,
+    TEXT_SOURCES,
+    TEXTS,
+    TextsResult,
+    group_texts,
+    starts_of_runs,
+)
 from tests import oracles
-from tests.stages.steps import Corpus, all_rows, doc, grouped, scanned
+from tests.stages.steps import BY_FILE, Corpus, all_rows, columns_of, doc, grouped, rows_of, scanned
 
 A, B, C = "the first text of all", "a second text follows", "third"
 CORPUS: dict[str, list[str | None]] = {
@@ -27,6 +36,22 @@ CORPUS: dict[str, list[str | None]] = {
     "b": ["", A, f" {A}!", B, "four words, no more"],
     "c": [A, "  ", "five words are not four", A.upper()],
 }
+
+
+def _of_repeated(corpus: Corpus) -> tuple[list[dict[str, int]], list[dict[str, int]]]:
+    """What is told of documents that share their text: how many they are, and in which files."""
+    groups = defaultdict(list)
+    for number, text in sorted(corpus.texts.items()):
+        if text is not None and tokens(text):
+            groups[normalised(text)].append(number)
+    repeats, sources = [], []
+    for members in groups.values():
+        if len(members) > 1:
+            names = {"abc"[number >> 32].encode() for number in members}
+            hashes = sorted(xxhash.xxh3_64_intdigest(name) for name in names)
+            sources += [{"doc_id": members[0], "source": value} for value in hashes]
+            repeats += [{"doc_id": n, "copies": len(members) * (n == members[0])} for n in members]
+    return sorted(repeats, key=lambda row: row["doc_id"]), sorted(sources, key=lambda row: row["doc_id"])
 
 
 def _definition(corpus: Corpus) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -59,6 +84,29 @@ def test_texts_and_copies_equal_their_definition(tmp_path: Path, parts: int, sha
     ]
     assert sum(part.distinct for part in found) == len(distinct) == 5
     assert sum(part.collisions for part in found) == 0
+
+
+@pytest.mark.parametrize("parts", [1, 3, 50])
+@pytest.mark.parametrize("shard_bytes", [60, 1 << 20])
+def test_repeats_and_sources_equal_their_definition(tmp_path: Path, parts: int, shard_bytes: int) -> None:
+    corpus = scanned(tmp_path, CORPUS, shard_bytes=shard_bytes, source=BY_FILE)
+    found = grouped(corpus, key_ranges(parts))
+    repeats, sources = _of_repeated(corpus)
+    assert len(repeats) == 8
+    tables = [(rows_of(part.repeats), rows_of(part.sources)) for part in found]
+    for i, wanted in ((0, repeats), (1, sources)):
+        assert all(
+            [row["doc_id"] for row in held[i]] == sorted(row["doc_id"] for row in held[i]) for held in tables
+        )
+        rows = [row for held in tables for row in held[i]]
+        assert sorted(rows, key=lambda row: row["doc_id"]) == wanted
+
+
+def test_texts_without_a_source_have_none(tmp_path: Path) -> None:
+    corpus = scanned(tmp_path, CORPUS)
+    (found,) = grouped(corpus, key_ranges(1))
+    assert rows_of(found.sources) == []
+    assert len(rows_of(found.repeats)) == 8
 
 
 def test_raw_copies_and_copies_are_told_apart(tmp_path: Path) -> None:
@@ -111,7 +159,8 @@ def _segment(folder: Path, number: int, rows: list[tuple[int, int, int]]) -> Seg
     sketch = pa.array([bytes(PERMUTATIONS)] * len(rows), pa.binary(PERMUTATIONS))
     places = np.zeros(len(rows), np.int64), row.astype(np.int64)
     n_tokens = (high % np.uint64(100)).astype(np.int64)
-    table = table_of(texts_schema(PERMUTATIONS), low, high, low, high, *places, n_tokens, sketch)
+    source = row % np.uint64(3)  # 0: none
+    table = table_of(texts_schema(PERMUTATIONS), low, high, low, high, source, *places, n_tokens, sketch)
     write_work(table, folder / str(number) / "texts.parquet", "text_id")
     return Segment(number, str(folder / str(number)), len(rows))
 
@@ -154,6 +203,26 @@ def test_texts_with_half_a_hash_in_common_are_counted_apart(tmp_path: Path) -> N
     ]
     assert {row["n_tokens"] for row in all_rows([found.copies]) if not row["is_node"]} == {0}
     assert all(row["raw_copies"] == row["copies"] for row in all_rows([found.copies]))
+
+
+def test_texts_with_half_a_hash_in_common_have_repeats_and_sources_of_their_own(tmp_path: Path) -> None:
+    # The source is the number of the row modulo three, and none where that is zero.
+    rows = [[(3, 7, 300), (4, 7, 201), (5, 7, 300), (7, 7, 300), (8, 7, 201)], [(1, 7, 201), (3, 7, 102)]]
+    found = _group(tmp_path, rows)
+    assert columns_of(read_work(found.repeats), *REPEATS.names) == [
+        (doc(0, 3), 3),
+        (doc(0, 4), 3),
+        (doc(0, 5), 0),
+        (doc(0, 7), 0),
+        (doc(0, 8), 0),
+        (doc(1, 1), 0),
+    ]
+    assert columns_of(read_work(found.sources), *TEXT_SOURCES.names) == [
+        (doc(0, 3), 1),
+        (doc(0, 3), 2),
+        (doc(0, 4), 1),
+        (doc(0, 4), 2),
+    ]
 
 
 def test_first_document_decides_which_text_is_the_node(tmp_path: Path) -> None:

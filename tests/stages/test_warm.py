@@ -36,6 +36,10 @@ words = [f"w{rng.getrandbits(40):x}" for _ in range(160)]
 texts = [" ".join(words[i : i + 40]) for i in range(0, 90, 3)]
 texts += ["cafe\\u0301 au lait", "", "x y", "漢字かな"] + texts[:5] + [text.upper() for text in texts[5:9]]
 texts += [" ".join(f"v{i}" for i in range(60_000))] * 2
+# Passages in texts that have to be composed, and more of them in a document than there is room for.
+texts += [f"{end} " + "e\\u0301 " + " ".join(words[:40]) for end in "pq"]
+parts = [" ".join(words[i : i + 30]) for i in rng.choices(range(99), k=4000)]
+texts += [" ".join([end, *parts]) for end in "pq"]
 
 folder = Path(sys.argv[1])
 folder.mkdir()
@@ -84,6 +88,9 @@ def test_audit_that_was_watched_did_everything(counted: dict[str, dict[str, floa
         "verified_pairs",
         "chained_clusters",
         "empty_documents",
+        "passages",
+        "predictable_passages",
+        "passage_texts_read_again",
     ):
         assert metrics[name] > 0, name
     assert sum(counted["before"].values()) > 5

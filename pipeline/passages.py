@@ -1,0 +1,190 @@
+"""The passage grain of a run: from scanned anchors to passages and the places where they stand.
+
+What is exchanged between tasks, measured on 445 MB of Python source, in bytes a token of text (a
+token is 8.8 bytes there, and 49 % of the windows repeat): anchors 1.5, verdicts on them 0.2,
+windows 1.9, verdicts on them 0.5, places of passages 2.6 and back 2.9, their texts 1.5. Besides,
+a shard leaves 2.5 for itself: which anchors its texts have, and the texts' repeated stretches.
+No table of all windows is made: 0.12 windows a token are looked at one by one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import schemas
+from pipeline.artifacts import PART_ROWS, ranges_for, write_empty
+from pipeline.engine import Engine
+from pipeline.progress import Progress
+from pipeline.scanned import Scanned
+from pipeline.stages.parts import doc_ranges
+from pipeline.stages.passages import PassagesResult, write_passages
+from pipeline.stages.scan import ScanParameters, Segment
+from pipeline.stages.spans import SpansResult, write_spans
+from pipeline.stages.summary import Figures, PassageTotals
+from pipeline.stages.survivors import Survivors, find_survivors
+from pipeline.stages.unitigs import Cut, cut_stretches, judge_windows
+from pipeline.stages.windows import Chunk, read_stretches
+
+ANCHORS_A_RANGE, MOST_ANCHORS_A_RANGE = 1 << 19, 1 << 22  # 24 bytes each, held about four times over
+WINDOWS_A_RANGE, MOST_WINDOWS_A_RANGE = 1 << 19, 1 << 22  # the same
+SPANS_A_RANGE, MOST_SPANS_A_RANGE = 1 << 17, 1 << 20  # 64 bytes each, held about four times over
+
+
+@dataclass(frozen=True)
+class Passages:
+    """What the passage stages found.
+
+    Attributes:
+        repeating: tables of texts that hold repeated passages, by text_id.
+        totals: by repeat bin. figures: numbers for the metrics, with units.
+    """
+
+    repeating: list[str]
+    totals: PassageTotals
+    figures: Figures
+
+
+def find_passages(
+    scanned: Scanned,
+    parameters: ScanParameters,
+    engine: Engine,
+    progress: Progress,
+    work: Path,
+) -> Passages:
+    """Find the passages of a corpus, and write the tables `passages` and `spans`."""
+    stages = _PassageStages(scanned, parameters, engine, progress, work)
+    survivors = stages.anchors()
+    chunks = stages.windows(survivors)
+    cuts = stages.unitigs(chunks)
+    passages = stages.passages(cuts)
+    spans = stages.spans(passages)
+    return Passages([part.texts for part in spans], _totals(passages, spans), stages.figures)
+
+
+def _totals(passages: Sequence[PassagesResult], spans: Sequence[SpansResult]) -> PassageTotals:
+    return PassageTotals(
+        _added([part.by_bin for part in passages]),
+        _added([part.tokens for part in spans]),
+        _added([part.bytes for part in spans]),
+    )
+
+
+def _added(rows: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    return tuple(sum(column) for column in zip(*rows, strict=True))
+
+
+@dataclass
+class _PassageStages:
+    scanned: Scanned
+    parameters: ScanParameters
+    engine: Engine
+    progress: Progress
+    work: Path
+
+    def __post_init__(self) -> None:
+        self.figures: Figures = {}
+
+    def path(self, stage: str, number: int) -> str:
+        return str(self.work / stage / f"{number:06d}")
+
+    def anchors(self) -> list[Survivors]:
+        with self.progress.stage("anchors") as counts:
+            ranges = ranges_for(self.scanned.anchors, ANCHORS_A_RANGE, MOST_ANCHORS_A_RANGE)
+            items = [(span, self.path("survivors", i)) for i, span in enumerate(ranges)]
+            found = self.engine.map("anchors", find_survivors, items, segments=self.scanned.segments)
+            counts["anchors"] = sum(part.anchors for part in found)
+            counts["repeated"] = sum(part.survivors for part in found)
+        return found
+
+    def windows(self, survivors: Sequence[Survivors]) -> list[Chunk]:
+        with self.progress.stage("windows") as counts:
+            by_shard: dict[int, list[tuple[int, Segment]]] = {}
+            for number, segment in enumerate(self.scanned.segments):
+                by_shard.setdefault(segment.shard, []).append((number, segment))
+            items = [
+                (shard, by_shard[shard.number], self.path("windows", shard.number))
+                for shard in self.scanned.shards
+                if shard.number in by_shard
+            ]
+            read = self.engine.map(
+                "windows",
+                read_stretches,
+                items if any(part.survivors for part in survivors) else [],
+                costs=[shard.size_bytes for shard, _, _ in items],
+                places=self.scanned.places,
+                survivors=[part.path for part in survivors],
+                repeats=[part.repeats for part in self.scanned.texts],
+                parameters=self.parameters,
+            )
+            chunks = [chunk for found in read for chunk in found]
+            counts["texts"] = sum(chunk.texts for chunk in chunks)
+            counts["windows"] = sum(chunk.n_windows for chunk in chunks)
+        self.figures["passage_texts_read_again"] = counts["texts"], "texts"
+        return chunks
+
+    def unitigs(self, chunks: Sequence[Chunk]) -> list[Cut]:
+        with self.progress.stage("unitigs") as counts:
+            rows = sum(chunk.n_windows for chunk in chunks)
+            ranges = ranges_for(rows, WINDOWS_A_RANGE, MOST_WINDOWS_A_RANGE)
+            items = [(span, self.path("judged", i)) for i, span in enumerate(ranges)]
+            judged = self.engine.map("unitigs", judge_windows, items, chunks=chunks)
+            cuts = self.engine.map(
+                "unitigs",
+                cut_stretches,
+                [(i, chunk, self.path("cut", i)) for i, chunk in enumerate(chunks)],
+                costs=[chunk.n_windows for chunk in chunks],
+                judged=[path for path, _, _ in judged],
+                text_sources=[part.sources for part in self.scanned.texts],
+                window=self.parameters.passage_tokens,
+            )
+            written = [cut for found in cuts for cut in found]
+            counts["repeated_windows"] = sum(n for _, _, n in judged)
+            counts["spans"] = sum(cut.count for cut in written)
+        return written
+
+    def passages(self, cuts: Sequence[Cut]) -> list[PassagesResult]:
+        folder = self.work / "run" / "passages"
+        with self.progress.stage("passages") as counts:
+            # The number of spans does not depend on shards, so neither do the parts.
+            ranges = ranges_for(sum(cut.count for cut in cuts), SPANS_A_RANGE, MOST_SPANS_A_RANGE)
+            items = [
+                (span, str(folder / f"part-{i:05d}.parquet"), self.path("counted", i))
+                for i, span in enumerate(ranges)
+            ]
+            found = self.engine.map("passages", write_passages, items, cuts=cuts)
+            counts["rows"] = sum(part.passages for part in found)
+            if not counts["rows"]:
+                write_empty(schemas.PASSAGES, folder / "part-00000.parquet")
+        most = {
+            name: max(getattr(part, name) for part in found) for name in ("most_tokens", "most_occurrences")
+        }
+        self.figures |= {
+            "passages": (counts["rows"], "passages"),
+            "predictable_passages": (sum(part.predictable for part in found), "passages"),
+            "passage_most_tokens": (most["most_tokens"] or None, "tokens"),
+            "passage_most_occurrences": (most["most_occurrences"] or None, "places"),
+        }
+        return found
+
+    def spans(self, passages: Sequence[PassagesResult]) -> list[SpansResult]:
+        folder = self.work / "run" / "spans"
+        documents, rows = self.scanned.documents, sum(part.spans for part in passages)
+        wanted = max(
+            math.ceil(documents / PART_ROWS), len(ranges_for(rows, SPANS_A_RANGE, MOST_SPANS_A_RANGE))
+        )
+        part_rows = max(math.ceil(documents / wanted), 1)
+        parts = doc_ranges(self.scanned.segments, part_rows, self.scanned.places)
+        with self.progress.stage("spans") as counts:
+            items = [
+                (span, str(folder / f"part-{i:05d}.parquet"), self.path("repeating", i))
+                for i, span in enumerate(parts)
+            ]
+            found = self.engine.map("spans", write_spans, items, counted=[part.places for part in passages])
+            counts["rows"] = sum(part.rows for part in found)
+            if not counts["rows"]:
+                write_empty(schemas.SPANS, folder / "part-00000.parquet")
+        self.figures["passage_spans"] = counts["rows"], "spans"
+        return found

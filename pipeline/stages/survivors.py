@@ -1,0 +1,98 @@
+"""Which anchors repeat in the corpus, and how much that says about their windows.
+
+A row of a segment's anchors is a survivor if its gram is the minimizer of another window of
+the corpus as well. Three cases:
+
+- SETTLED: all anchors of the gram have one context. Their windows occur equally often, twice or
+  more, and each continues alike wherever it stands.
+- SEVERAL: there are other contexts, but this one occurs twice or more: so does each of its windows;
+  where they branch is not known yet.
+- SINGLE: there are other contexts and this one occurs once: its windows may occur elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.artifacts import KeyRange, read_numbered_range, table_of, write_work
+from pipeline.stages.anchors import pair_order
+from pipeline.stages.scan import Segment
+
+# A survivor's number: that of its segment, of its row there, and which of the three it is.
+SURVIVORS = pa.schema([("survivor", pa.uint64())])
+NONE, SETTLED, SEVERAL, SINGLE = 0, 1, 2, 3
+_SEGMENT_BITS, _KIND_BITS = 40, 2
+_MANY = np.uint64(1)
+_CONTEXT = ~_MANY
+
+
+@dataclass(frozen=True)
+class Survivors:
+    """One key range: its survivors, sorted; how many anchors were looked at, how many survive."""
+
+    path: str
+    anchors: int
+    survivors: int
+
+
+def survivors_of(segment: int) -> KeyRange:
+    """The survivors of a segment."""
+    return segment << _SEGMENT_BITS, (segment + 1) << _SEGMENT_BITS
+
+
+def rows_and_kinds(survivors: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """The rows and kinds that survivors of one segment stand for."""
+    inside = survivors & np.uint64((1 << _SEGMENT_BITS) - 1)
+    kinds = inside & np.uint64((1 << _KIND_BITS) - 1)
+    return (inside >> np.uint64(_KIND_BITS)).astype(np.int64), kinds.astype(np.uint8)
+
+
+def run_starts(ordered: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Where runs of equal values begin."""
+    new = np.ones(len(ordered), np.bool_)
+    new[1:] = ordered[1:] != ordered[:-1]
+    return new
+
+
+def find_survivors(keys: KeyRange, path: str, *, segments: Sequence[Segment]) -> Survivors:
+    """Find the survivors among the anchors of all segments whose gram lies in a key range."""
+    columns: list[tuple[NDArray[np.uint64], ...]] = [(np.zeros(0, np.uint64),) * 3]
+    for number, segment in enumerate(segments):
+        first, table = read_numbered_range(f"{segment.path}/anchors.parquet", "gram", keys)
+        place = np.arange(first, first + len(table), dtype=np.uint64) << np.uint64(_KIND_BITS)
+        place |= np.uint64(number << _SEGMENT_BITS)
+        columns.append((table.column("gram").to_numpy(), table.column("context").to_numpy(), place))
+    gram, context, place = (np.concatenate(column) for column in zip(*columns, strict=True))
+    kinds = _kinds(gram, context)
+    found = np.sort(place[kinds != NONE] | kinds[kinds != NONE].astype(np.uint64))
+    return Survivors(write_work(table_of(SURVIVORS, found), path, "survivor"), len(gram), len(found))
+
+
+def _kinds(gram: NDArray[np.uint64], context: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    many = (context & _MANY).astype(np.bool_)
+    bare = context & _CONTEXT
+    order = np.argsort(gram)
+    new = run_starts(gram[order])
+    starts = np.flatnonzero(new)
+    kinds = np.zeros(len(gram), np.uint8)
+    if not len(starts):
+        return kinds
+    contexts = bare[order]
+    alike = np.minimum.reduceat(contexts, starts) == np.maximum.reduceat(contexts, starts)
+    repeated = (np.diff(np.append(starts, len(order))) > 1) | np.logical_or.reduceat(many[order], starts)
+    run = np.cumsum(new) - 1
+    kinds[order] = np.where(repeated & alike, SETTLED, np.where(repeated, SINGLE, NONE)).astype(np.uint8)[run]
+    mixed = np.flatnonzero(kinds == SINGLE)
+    by_pair = mixed[pair_order(gram[mixed], bare[mixed])]
+    first_of_pair = run_starts(gram[by_pair]) | run_starts(bare[by_pair])
+    firsts = np.flatnonzero(first_of_pair)
+    if len(firsts):
+        several = np.diff(np.append(firsts, len(by_pair))) > 1
+        several |= np.logical_or.reduceat(many[by_pair], firsts)
+        kinds[by_pair] = np.where(several, SEVERAL, SINGLE).astype(np.uint8)[np.cumsum(first_of_pair) - 1]
+    return kinds

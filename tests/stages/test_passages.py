@@ -1,0 +1,186 @@
+"""The tables of passages and spans, driven through their stages, against plain Python."""
+
+from __future__ import annotations
+
+import random
+import unicodedata
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.artifacts import END_OF_KEYS
+from pipeline.schemas import BINS, PASSAGES, SPANS
+from pipeline.stages.passages import COUNTED, write_passages
+from pipeline.stages.spans import REPEATING, write_spans
+from tests import corpus as planted
+from tests import oracles
+from tests.stages.passage_steps import Passaged, definition, passages_of
+from tests.stages.steps import all_rows, doc, rows_of
+
+
+def texts() -> dict[str, list[str | None]]:
+    """A repeat of every kind: planted, copied, composed of other characters, periodic, branching."""
+    rng = random.Random(3)
+    one, two, three = (planted.fresh(rng, 30) for _ in range(3))
+    accents = " ".join(f"é{word} ½" for word in planted.fresh(rng, 12))
+
+    def around(words: list[str], before: int, after: int) -> str:
+        return planted.joined([*planted.fresh(rng, before), *words, *planted.fresh(rng, after)])
+
+    copied = around(one, 5, 20)
+    return {
+        "a": [around(one, 4, 9), "", copied, None, "few words", accents, around(two[:15], 3, 3)],
+        "b": [copied.upper(), around(two, 0, 4), "na " * 40, copied, unicodedata.normalize("NFD", accents)],
+        "c": [around(one[10:], 2, 0), " ", f"x {unicodedata.normalize('NFKD', accents)} y", "na " * 12],
+        "d": [around([*three, *planted.fresh(rng, 30), *three], 1, 1), None, around(two[4:], 5, 0)],
+        "e": [planted.text(rng, 50), around([*one[:20], *two[10:]], 9, 9), "na " * 40],
+    }
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Passaged:
+    """A few documents a shard."""
+    return passages_of(tmp_path_factory.mktemp("passages"), texts(), shard_bytes=600)
+
+
+def test_corpus_is_cut_into_many_shards_and_parts(found: Passaged) -> None:
+    assert len(found.survived.corpus.shards) > 5
+    assert min(len(found.chunks), len(found.cuts), len(found.span_outputs)) > 3
+    assert sum(part.passages for part in found.passages) > 8
+
+
+def test_passages_are_what_their_definition_says(found: Passaged) -> None:
+    assert all_rows(found.outputs) == definition(found.survived.corpus).passage_rows()
+    assert all(pq.read_schema(path).equals(PASSAGES.arrow_schema()) for path in found.outputs)
+
+
+def test_spans_are_what_their_definition_says(found: Passaged) -> None:
+    assert all_rows(found.span_outputs) == definition(found.survived.corpus).span_rows()
+    assert all(pq.read_schema(path).equals(SPANS.arrow_schema()) for path in found.span_outputs)
+
+
+@pytest.mark.parametrize(("shard_bytes", "parts"), [(120, 1), (250, 2), (1 << 20, 1), (1 << 20, 40)])
+def test_tables_do_not_depend_on_shards_and_ranges(
+    tmp_path: Path, found: Passaged, shard_bytes: int, parts: int
+) -> None:
+    other = passages_of(tmp_path, texts(), parts, shard_bytes=shard_bytes)
+    assert all_rows(other.outputs) == all_rows(found.outputs)
+    assert all_rows(other.span_outputs) == all_rows(found.span_outputs)
+    assert _totals(other) == _totals(found)
+
+
+def _totals(found: Passaged) -> list[list[int]]:
+    by_bin = [part.by_bin for part in found.passages]
+    tokens, n_bytes = ([getattr(part, name) for part in found.spans] for name in ("tokens", "bytes"))
+    return [np.sum(each, axis=0).tolist() for each in (by_bin, tokens, n_bytes)]
+
+
+def test_sums_are_those_of_the_histogram(found: Passaged) -> None:
+    wanted = definition(found.survived.corpus).histogram_rows()
+    by_bin, tokens, n_bytes = _totals(found)
+    assert by_bin == [row["passages"] for row in wanted]
+    assert tokens == [row["tokens"] for row in wanted[1:]]
+    assert n_bytes == [row["bytes"] for row in wanted[1:]]
+    assert sum(part.rows for part in found.spans) == sum(part.spans for part in found.passages)
+
+
+def test_figures_are_those_of_the_table(found: Passaged) -> None:
+    rows = all_rows(found.outputs)
+    assert sum(part.passages for part in found.passages) == len(rows)
+    assert sum(part.predictable for part in found.passages) == sum(row["predictable"] for row in rows) > 0
+    assert max(part.most_tokens for part in found.passages) == max(row["tokens"] for row in rows)
+    assert max(part.most_occurrences for part in found.passages) == max(row["occurrences"] for row in rows)
+    assert sum(part.spans for part in found.passages) == len(all_rows(found.span_outputs))
+    assert sum(cut.count for cut in found.cuts) == len(all_rows(found.span_outputs))
+
+
+def test_repeating_texts_are_those_with_spans(found: Passaged) -> None:
+    corpus = definition(found.survived.corpus)
+    wanted = {
+        (
+            oracles.text_id(document.text),
+            document.doc_id,
+            row["repeated_tokens"],
+            row["passage_max_occurrences"],
+        )
+        for d, (document, row) in enumerate(zip(corpus.documents, corpus.document_rows(), strict=True))
+        if row["repeated_tokens"] and corpus.first[d] == d
+    }
+    tables = [rows_of(part.texts) for part in found.spans]
+    rows = [row for table in tables for row in table]
+    assert {tuple(row[name] for name in REPEATING.names) for row in rows} == wanted
+    assert len(rows) == len(wanted)
+    for table in tables:
+        assert [row["text_id"] for row in table] == sorted(row["text_id"] for row in table)
+
+
+def test_passages_of_a_range_are_those_with_ids_in_it(found: Passaged) -> None:
+    for span, part in zip(found.survived.keys, found.passages, strict=True):
+        rows = rows_of(part.places)
+        assert all(span[0] <= row["passage_id"] < span[1] for row in rows)
+        assert [row["doc_id"] for row in rows] == sorted(row["doc_id"] for row in rows)
+        assert len({row["passage_id"] for row in rows}) == part.passages
+        assert pq.read_schema(part.places).equals(COUNTED)
+
+
+def test_occurrences_are_the_copies_of_all_places(found: Passaged) -> None:
+    places: Counter[int] = Counter()
+    for row in all_rows(found.span_outputs):
+        places[row["passage_id"]] += row["copies"]
+    assert places == {row["passage_id"]: row["occurrences"] for row in all_rows(found.outputs)}
+
+
+def test_nothing_is_written_without_passages(tmp_path: Path) -> None:
+    found = write_passages((0, END_OF_KEYS), str(tmp_path / "out"), str(tmp_path / "places"), cuts=[])
+    assert (found.by_bin, found.passages, found.spans, found.predictable) == ((0,) * len(BINS), 0, 0, 0)
+    assert (found.most_tokens, found.most_occurrences) == (0, 0)
+    spans = write_spans(
+        (0, END_OF_KEYS), str(tmp_path / "spans"), str(tmp_path / "texts"), counted=[found.places]
+    )
+    assert (spans.rows, spans.tokens, spans.bytes) == (0, (0,) * (len(BINS) - 1), (0,) * (len(BINS) - 1))
+    assert rows_of(found.places) == rows_of(spans.texts) == []
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "spans").exists()
+
+
+def test_spans_of_a_range_are_those_of_its_documents(tmp_path: Path, found: Passaged) -> None:
+    counted = [part.places for part in found.passages]
+    every = all_rows(found.span_outputs)
+    for span in ((0, doc(1, 0)), (doc(1, 0), doc(2, 1)), (doc(2, 0), doc(2, 1)), (doc(4, 2), END_OF_KEYS)):
+        output = tmp_path / f"{span[0]}-{span[1]}"
+        part = write_spans(span, str(output), str(tmp_path / "texts"), counted=counted)
+        wanted = [row for row in every if span[0] <= row["doc_id"] < span[1]]
+        assert part.rows == len(wanted)
+        assert (rows_of(output) if wanted else []) == wanted
+
+
+def test_span_late_in_a_long_document_is_in_its_place(tmp_path: Path) -> None:
+    # Document and token are sorted as one number.
+    block = planted.joined(planted.fresh(random.Random(1), 9))
+    filler = " ".join(f"f{i}" for i in range(70_000))
+    texts_of = {
+        "a": [f"{block} {filler} {block}", f"x {block}"],
+        "b": [f"{block} y", f"{block} {filler[:80]}"],
+    }
+    found = passages_of(tmp_path, texts_of, 1)
+    rows = [(row["doc_id"], row["token_start"]) for row in all_rows(found.span_outputs)]
+    assert rows == sorted(rows)
+    assert (doc(0, 0), 70_009) in rows
+    assert all_rows(found.span_outputs) == definition(found.survived.corpus).span_rows()
+
+
+def test_text_of_a_passage_is_cut_at_500_characters_of_any_width(tmp_path: Path) -> None:
+    # A character of four bytes is a token, wherever the cut falls within its bytes.
+    wide = "".join(chr(0x20000 + i) for i in range(520))
+    mixed = "".join(f"{chr(0x20000 + i)} é" for i in range(300))
+    exact = "".join(chr(0x4E00 + i) for i in range(500))
+    shifted = ["x" * n + "".join(chr(0x21000 + 600 * n + i) for i in range(520)) for n in (1, 2, 3)]
+    every = [wide, mixed, exact, *shifted]
+    texts_of = [f"{each} {end}" for each in every for end in ("one", "two")]
+    found = passages_of(tmp_path, texts_of, 1)
+    rows = all_rows(found.outputs)
+    assert rows == definition(found.survived.corpus).passage_rows()
+    assert {row["text"] for row in rows} == {each[:500] for each in every}

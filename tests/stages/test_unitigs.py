@@ -1,0 +1,173 @@
+"""Which windows repeat, how they continue, and what a cut writes."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import xxhash
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pipeline.artifacts import END_OF_KEYS, KeyRange, key_ranges, read_work, table_of, uint64, write_work
+from pipeline.kernels.unitigs import LEFT_ALIKE, RIGHT_ALIKE
+from pipeline.normalise import normalised
+from pipeline.stages.unitigs import EXAMPLES, JUDGED, PASSAGE_SOURCES, PLACES, judge_windows
+from pipeline.stages.windows import SLOTS, WINDOWS, Chunk
+from tests import corpus as planted
+from tests.stages.passage_steps import Passaged, passages_of
+from tests.stages.steps import rows_of
+from tests.stages.test_passages import texts
+
+LAST = 2**64 - 1
+WHOLE = (0, END_OF_KEYS)
+# Of a window: its hash, the halves that tell its neighbours, whether it is known to stand twice.
+Row = tuple[int, int, int, bool]
+SIDES = st.sampled_from([0, 1, 2**31 - 1])
+CHUNK = st.lists(st.tuples(st.sampled_from([0, 1, 2, 2**63, LAST]), SIDES, SIDES, st.booleans()), max_size=8)
+
+
+def _chunks(rows: Sequence[Sequence[Row]], folder: Path) -> list[Chunk]:
+    found = []
+    for i, held in enumerate(rows):
+        beside = [left << 32 | right << 1 | many for _, left, right, many in held]
+        table = table_of(WINDOWS, np.array([row[0] for row in held], np.uint64), np.array(beside, np.uint64))
+        windows = write_work(table, folder / f"{i}-windows", "window")
+        slots = write_work(table_of(SLOTS, np.arange(len(held), dtype=np.uint32)), folder / f"{i}-slots")
+        found.append(Chunk((), windows, slots, len(held), 1))
+    return found
+
+
+def _judged(rows: Sequence[Sequence[Row]], ranges: Sequence[KeyRange]) -> dict[tuple[int, int], int]:
+    """What is known of each repeated window, by chunk and row."""
+    with TemporaryDirectory() as folder:
+        chunks = _chunks(rows, Path(folder))
+        parts = [judge_windows(span, f"{folder}/j{i}", chunks=chunks) for i, span in enumerate(ranges)]
+        assert sum(looked_at for _, looked_at, _ in parts) == sum(map(len, rows))
+        found: dict[tuple[int, int], int] = {}
+        for path, _, repeated in parts:
+            table = read_work(path)
+            assert table.schema.equals(JUDGED)
+            numbers = uint64(table, "window").tolist()
+            assert numbers == sorted(set(numbers))
+            assert len(numbers) == repeated
+            found |= {(n >> 40, (n & (1 << 40) - 1) >> 2): n & 3 for n in numbers}
+        assert len(found) == sum(repeated for _, _, repeated in parts)
+        return found
+
+
+def _defined(rows: Sequence[Sequence[Row]]) -> dict[tuple[int, int], int]:
+    places = defaultdict(list)
+    for chunk, held in enumerate(rows):
+        for i, (window, left, right, many) in enumerate(held):
+            places[window].append((chunk, i, left, right, many))
+    found: dict[tuple[int, int], int] = {}
+    for here in places.values():
+        if len(here) + any(many for *_, many in here) > 1:
+            lefts, rights = {place[2] for place in here}, {place[3] for place in here}
+            known = LEFT_ALIKE * (len(lefts) == 1) | RIGHT_ALIKE * (len(rights) == 1)
+            found |= {(chunk, i): known for chunk, i, *_ in here}
+    return found
+
+
+@given(st.lists(CHUNK.map(sorted), max_size=4), st.integers(1, 7))
+@example([], 1)
+@example([[], []], 2)
+@example([[(5, 1, 1, False)], [(5, 1, 2, False)], [(5, 2, 1, False)]], 1)
+@example([[(LAST, 0, 0, True)], [(0, 0, 0, True)]], 3)
+def test_judgements_are_what_their_definition_says(rows: list[list[Row]], parts: int) -> None:
+    assert _judged(rows, key_ranges(parts)) == _judged(rows, [WHOLE]) == _defined(rows)
+
+
+@pytest.mark.parametrize(
+    ("rows", "known"),
+    [
+        ([[(5, 1, 1, False)]], {}),
+        ([[(5, 1, 1, True)]], {(0, 0): LEFT_ALIKE | RIGHT_ALIKE}),
+        ([[(5, 1, 1, False), (5, 1, 1, False)]], {(0, 0): 3, (0, 1): 3}),
+        ([[(5, 1, 1, False)], [(5, 1, 2, False)]], {(0, 0): LEFT_ALIKE, (1, 0): LEFT_ALIKE}),
+        ([[(5, 1, 1, False)], [(5, 2, 1, False)]], {(0, 0): RIGHT_ALIKE, (1, 0): RIGHT_ALIKE}),
+        ([[(5, 1, 1, True)], [(5, 2, 2, False)]], {(0, 0): 0, (1, 0): 0}),
+        ([[(5, 1, 1, False), (6, 1, 1, False)]], {}),
+    ],
+)
+def test_window_repeats_and_continues_as_all_of_its_places_say(
+    rows: list[list[Row]], known: dict[tuple[int, int], int]
+) -> None:
+    assert _judged(rows, [WHOLE]) == known
+
+
+# --- cuts -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Passaged:
+    """A corpus with a repeat of every kind."""
+    return passages_of(tmp_path_factory.mktemp("unitigs"), texts(), shard_bytes=900)
+
+
+def test_cut_has_the_declared_files_sorted_by_passage(found: Passaged) -> None:
+    assert len(found.cuts) > 3
+    for cut in found.cuts:
+        for path, schema in (
+            (cut.places, PLACES),
+            (cut.examples, EXAMPLES),
+            (cut.sources, PASSAGE_SOURCES),
+        ):
+            assert pq.read_schema(path).equals(schema)
+            ids = [row["passage_id"] for row in rows_of(path)]
+            assert ids == sorted(ids)
+        assert cut.count == len(rows_of(cut.places))
+
+
+def test_cut_shows_each_of_its_passages_once_with_the_text_of_its_first_place(found: Passaged) -> None:
+    texts_of = found.survived.corpus.texts
+    for cut in found.cuts:
+        first: dict[int, str] = {}
+        for row in rows_of(cut.places):
+            held = (texts_of[row["doc_id"]] or "").encode()[row["byte_start"] : row["byte_end"]].decode()
+            first.setdefault(row["passage_id"], held)
+        examples = [(row["passage_id"], row["text"]) for row in rows_of(cut.examples)]
+        assert examples == [(passage, text[:500]) for passage, text in sorted(first.items())]
+
+
+def test_places_of_a_passage_stand_in_the_order_of_the_documents(found: Passaged) -> None:
+    rows = [row for cut in found.cuts for row in rows_of(cut.places)]
+    by_passage = defaultdict(list)
+    for row in rows:
+        by_passage[row["passage_id"]].append((row["doc_id"], row["token_start"]))
+    assert all(places == sorted(places) for places in by_passage.values())
+
+
+def test_sources_are_those_of_all_copies_of_the_texts(found: Passaged) -> None:
+    # The text in `a` stands in `b` too, which is scanned elsewhere.
+    hashes = {name: xxhash.xxh3_64_intdigest(name.encode()) for name in "abcde"}
+    pairs = {(row["passage_id"], row["source"]) for cut in found.cuts for row in rows_of(cut.sources)}
+    rows = [row for cut in found.cuts for row in rows_of(cut.sources)]
+    wanted = set()
+    corpus = found.survived.corpus
+    for cut in found.cuts:
+        for row in rows_of(cut.places):
+            wanted.add((row["passage_id"], hashes["abcde"[row["doc_id"] >> 32]]))
+            if row["copies"] > 1:
+                text = normalised(corpus.texts[row["doc_id"]] or "")
+                also = {n >> 32 for n, other in corpus.texts.items() if normalised(other or "") == text}
+                wanted |= {(row["passage_id"], hashes["abcde"[file]]) for file in also}
+    assert pairs == wanted
+    assert len(rows) > len(found.cuts)
+
+
+def test_survivor_whose_windows_do_not_repeat_gives_no_cut(tmp_path: Path) -> None:
+    # Seven words stand in all texts: grams of four repeat, windows of eight do not.
+    rng = random.Random(5)
+    shared = planted.fresh(rng, 7)
+    many = [planted.joined([*planted.fresh(rng, 9), *shared, *planted.fresh(rng, 9)]) for _ in range(9)]
+    found = passages_of(tmp_path, many)
+    assert sum(chunk.n_windows for chunk in found.chunks) > 0
+    assert (found.cuts, found.outputs, found.span_outputs) == ([], [], [])
