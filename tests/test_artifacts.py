@@ -121,6 +121,7 @@ def _bytes_of(rows: int, table: pa.Table) -> int:
 @example([LAST - 1, LAST, LAST], LAST, END_OF_KEYS, 2)
 @example([2**61 - 1, 2**61, 2**61 + 1], 2**61, 2**61 + 1, 1)
 @example([5, 5, 5, 5, 6], 5, 6, 2)
+@example(list(range(20)), 15, 17, 2)
 def test_range_of_a_file_is_what_a_filter_keeps(
     tmp_path_factory: pytest.TempPathFactory, keys: list[int], one: int, two: int, row_group: int
 ) -> None:

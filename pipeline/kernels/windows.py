@@ -185,11 +185,14 @@ def read_windows(
             return d
         if outcome != TOKENISED:
             continue
-        total = np.int64(0)
+        total, most = np.int64(0), np.int64(0)
         for a in range(anchors[d], anchors[d + 1]):
             total += runs.windows[a]
+            most = max(most, np.int64(runs.windows[a]))
         low, _ = xxh3_128(tok.text, 0, tok.ends[n_tokens - 1] if n_tokens else 0, tok.lanes)
-        if low != text_ids[d] or total != n_tokens - window + 1:
+        # No anchor has more windows than reach to its gram, for which the sampler has room.
+        longest = window - sampling.sizes[1] + 1
+        if low != text_ids[d] or total != n_tokens - window + 1 or most > longest:
             outcomes[d] = CHANGED
             continue
         at = np.int64(0)

@@ -125,16 +125,18 @@ def test_text_that_needs_composing_is_kept_whole(tmp_path: Path) -> None:
 
 
 def test_texts_that_need_composing_stand_among_the_others(tmp_path: Path) -> None:
-    texts: list[str | None] = [
-        around(SHARED, 3, 3),
-        DECOMPOSED,
-        around(SHARED, 3, 3),
-        DECOMPOSED + " é",
-        COPIED,
-    ]
-    rows = _rows(read_again(_survived(tmp_path, {"a": texts})))
-    assert [row["doc_id"] for row in rows] == [0, 1, 2, 3, 4]
-    assert [row["composes"] for row in rows] == [False, True, False, True, False]
+    # The passage stands at the end of one, and at the beginning of another.
+    ends = [f"e\u0301 {around(SHARED, 9, 0)}", f"{around(SHARED, 0, 9)} e\u0301"]
+    texts: list[str | None] = [around(SHARED, 3, 3), DECOMPOSED, around(SHARED, 3, 3), *ends, COPIED]
+    found = _survived(tmp_path, {"a": texts})
+    chunks = read_again(found)
+    rows = _rows(chunks)
+    assert [row["doc_id"] for row in rows] == [0, 1, 2, 3, 4, 5]
+    assert [row["composes"] for row in rows] == [False, True, False, True, True, False]
+    written = passaged(found, chunks=chunks)
+    wanted = definition(found.corpus)
+    assert all_rows(written.span_outputs) == wanted.span_rows()
+    assert all_rows(written.outputs) == [row | {"sources": 0} for row in wanted.passage_rows()]
 
 
 def test_windows_are_sorted_and_known_by_their_slot(tmp_path: Path) -> None:
