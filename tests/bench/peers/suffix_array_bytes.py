@@ -8,7 +8,7 @@ spacing count, so only time, memory and the repeated share can be compared.
 
 Memory is 13 bytes a byte of text: the text, and the suffix array, its inverse and the common
 prefixes in 4 bytes each. Comparing neighbours byte by byte instead of Kasai's algorithm would need 5
-and take a third longer in that step; the tool keeps 8 bytes of index a byte of text, most on disk.
+and take 40 % longer in that step; the tool keeps 8 bytes of index a byte of text, most on disk.
 
 Usage: python suffix_array_bytes.py INPUT.parquet [INPUT.parquet ...] OUTPUT.parquet [--processes N]
 """
