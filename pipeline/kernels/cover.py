@@ -78,35 +78,6 @@ def _cover(
 
 
 @kernel
-def cover(
-    starts: NDArray[np.int64],
-    stops: NDArray[np.int64],
-    occurrences: NDArray[np.int64],
-    edges: NDArray[np.int64],
-    sums: NDArray[np.int64],
-) -> int:
-    """The positions that at least one of some intervals covers, each in one bin.
-
-    Args:
-        starts, stops: int64[n], the intervals [start, stop), in tokens or bytes. Both never
-            fall, so that no interval lies strictly within another; they may overlap, touch, be
-            equal, and be empty.
-        occurrences: int64[n], of the passages that lie there.
-        edges: int64[bins], ascending, the least occurrences of each bin; the last has no upper
-            end.
-        sums: int64[bins], in and out: for each position, 1 is added in the bin of the highest
-            occurrences over it. Below edges[0] there is no bin, and nothing is added.
-
-    Returns:
-        The number of covered positions, those without a bin included; 0 without intervals.
-
-    Cost: linear. Memory: 8 bytes an interval.
-    """
-    queue = np.empty(len(starts), np.int64)
-    return _cover(0, len(starts), starts, stops, occurrences, edges, sums, queue)
-
-
-@kernel
 def covers(
     offsets: NDArray[np.int64],
     starts: NDArray[np.int64],
@@ -116,14 +87,21 @@ def covers(
     sums: NDArray[np.int64],
     covered: NDArray[np.int64],
 ) -> None:
-    """The same for many documents.
+    """The positions of documents that at least one of their intervals covers, each in one bin.
 
     Args:
         offsets: int64[documents + 1], document d has the intervals offsets[d] up to
             offsets[d + 1], which need only be in order within it; it may have none.
-        starts, stops, occurrences, edges: as for `cover`.
-        sums: int64[documents, bins], in and out, as for `cover`.
-        covered: int64[documents], out, the number of covered positions.
+        starts, stops: int64[n], the intervals [start, stop), in tokens or bytes. Within a
+            document both never fall, so that no interval lies strictly within another; they may
+            overlap, touch, be equal, and be empty.
+        occurrences: int64[n], of the passages that lie there.
+        edges: int64[bins], ascending, the least occurrences of each bin; the last has no upper
+            end.
+        sums: int64[documents, bins], in and out: for each position, 1 is added in the bin of the
+            highest occurrences over it. Below edges[0] there is no bin, and nothing is added.
+        covered: int64[documents], out, the number of covered positions, those without a bin
+            included.
 
     Cost: linear. Memory: 8 bytes an interval of the document that has most.
     """

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pipeline.artifacts import table_of, write_work
 from pipeline.kernels.buffers import binary_slices
 from pipeline.kernels.minimizers import GRAM_BITS, Anchors
+from pipeline.stages.runs import run_starts, starts_of_runs
 
 ANCHORS = pa.schema([("gram", pa.uint64()), ("context", pa.uint64())])
 ANCHORED = pa.schema(
@@ -73,11 +74,7 @@ def _distinct(texts: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     # The first document of each distinct text, and whether there are others.
     low, high = texts.column("text_id").to_numpy(), texts.column("text_high").to_numpy()
     order = np.lexsort((high, low))
-    new = np.ones(len(order), np.bool_)
-    new[1:] = (low[order][1:] != low[order][:-1]) | (high[order][1:] != high[order][:-1])
-    starts = np.flatnonzero(new)
-    if not len(starts):
-        return starts, np.zeros(0, np.bool_)
+    starts = starts_of_runs(low[order], high[order])
     # lexsort is stable: the first of a run is the first in the segment.
     return order[starts], np.diff(np.append(starts, len(order))) > 1
 
@@ -99,8 +96,7 @@ def _rows(
     # rows, which says as much as one that is marked.
     order = np.argsort(gram | context >> np.uint64(GRAM_BITS))
     gram, context = gram[order], context[order]
-    new = np.ones(len(order), np.bool_)
-    new[1:] = (gram[1:] != gram[:-1]) | (context[1:] != context[:-1])
+    new = run_starts(gram, context)
     starts = np.flatnonzero(new)
     rank = (np.cumsum(new) - 1).astype(np.uint32)
     many = np.diff(np.append(starts, len(order))) > 1

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from pipeline.artifacts import KeyRange, read_ranges, table_of, uint64, write_work
 from pipeline.kernels.stars import stars
+from pipeline.stages.runs import starts_of_runs
 from pipeline.stages.scan import BANDS, Segment
-from pipeline.stages.texts import starts_of_runs
 
 EDGES = pa.schema([("left", pa.uint64()), ("right", pa.uint64())])
 

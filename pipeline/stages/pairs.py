@@ -27,8 +27,8 @@ from pipeline.kernels.union_find import unite
 from pipeline.schemas import PAIRS
 from pipeline.sketching import least_agreeing
 from pipeline.stages.components import BLOCK_EDGES, components
+from pipeline.stages.runs import starts_of_runs
 from pipeline.stages.sets import sets_schema
-from pipeline.stages.texts import starts_of_runs
 
 COMPARED = pa.schema(
     [

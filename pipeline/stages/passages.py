@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipeline.artifacts import END_OF_KEYS, KeyRange, frame, read_ranges, uint64, write_output, write_work
 from pipeline.schemas import BINS, PASSAGES
-from pipeline.stages.texts import starts_of_runs
+from pipeline.stages.runs import starts_of_runs
 from pipeline.stages.unitigs import EXAMPLES, PASSAGE_SOURCES, PLACES, Cut
 
 COUNTED = pa.schema([*PLACES, ("occurrences", pa.int64())])

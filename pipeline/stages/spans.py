@@ -13,7 +13,7 @@ from pipeline.artifacts import KeyRange, read_ranges, table_of, uint64, write_ou
 from pipeline.kernels.cover import covers
 from pipeline.schemas import BINS, SPANS
 from pipeline.stages.passages import COUNTED
-from pipeline.stages.texts import starts_of_runs
+from pipeline.stages.runs import starts_of_runs
 
 # A text that holds repeated passages, named by its first document, by text_id.
 REPEATING = pa.schema(

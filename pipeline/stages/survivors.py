@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from pipeline.artifacts import KeyRange, read_numbered_range, table_of, write_work
 from pipeline.stages.anchors import pair_order
+from pipeline.stages.runs import run_starts
 from pipeline.stages.scan import Segment
 
 # A survivor's number: that of its segment, of its row there, and which of the three it is.
@@ -50,13 +51,6 @@ def rows_and_kinds(survivors: NDArray[np.uint64]) -> tuple[NDArray[np.int64], ND
     inside = survivors & np.uint64((1 << _SEGMENT_BITS) - 1)
     kinds = inside & np.uint64((1 << _KIND_BITS) - 1)
     return (inside >> np.uint64(_KIND_BITS)).astype(np.int64), kinds.astype(np.uint8)
-
-
-def run_starts(ordered: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """Where runs of equal values begin."""
-    new = np.ones(len(ordered), np.bool_)
-    new[1:] = ordered[1:] != ordered[:-1]
-    return new
 
 
 def find_survivors(keys: KeyRange, path: str, *, segments: Sequence[Segment]) -> Survivors:
@@ -89,7 +83,7 @@ def _kinds(gram: NDArray[np.uint64], context: NDArray[np.uint64]) -> NDArray[np.
     kinds[order] = np.where(repeated & alike, SETTLED, np.where(repeated, SINGLE, NONE)).astype(np.uint8)[run]
     mixed = np.flatnonzero(kinds == SINGLE)
     by_pair = mixed[pair_order(gram[mixed], bare[mixed])]
-    first_of_pair = run_starts(gram[by_pair]) | run_starts(bare[by_pair])
+    first_of_pair = run_starts(gram[by_pair], bare[by_pair])
     firsts = np.flatnonzero(first_of_pair)
     if len(firsts):
         several = np.diff(np.append(firsts, len(by_pair))) > 1

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.artifacts import KeyRange, read_range, table_of, write_work
 from pipeline.stages.places import Places
+from pipeline.stages.runs import starts_of_runs
 from pipeline.stages.scan import Segment
 
 TEXTS = pa.schema(
@@ -80,15 +81,6 @@ def _documents(segments: Sequence[Segment], places: Places, keys: KeyRange) -> _
     ]
     order = np.argsort(joined[0], kind="stable")
     return _Documents(*(column[order] for column in joined))
-
-
-def starts_of_runs(*columns: NDArray[np.generic]) -> NDArray[np.int64]:
-    """Where runs of equal rows begin in columns that are sorted together."""
-    n = len(columns[0])
-    new = np.ones(n, np.bool_)
-    if n:
-        new[1:] = np.any([column[1:] != column[:-1] for column in columns], axis=0)
-    return np.flatnonzero(new)
 
 
 def _raw_copies(

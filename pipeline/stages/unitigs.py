@@ -35,7 +35,7 @@ from pipeline.kernels.buffers import binary_slices, flat_values, text_buffers
 from pipeline.kernels.predictable import most_period
 from pipeline.kernels.scan import roomier, tokeniser
 from pipeline.kernels.windows import Runs, Stretches, copy_ranges, places
-from pipeline.stages.survivors import run_starts
+from pipeline.stages.runs import run_starts
 from pipeline.stages.texts import TEXT_SOURCES
 from pipeline.stages.windows import Chunk
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline.artifacts import END_OF_KEYS, KeyRange, key_ranges, read_ranges, table_of, uint64, write_work
 from pipeline.stages.anchors import ANCHORS
+from pipeline.stages.runs import run_starts
 from pipeline.stages.scan import Segment
 from pipeline.stages.survivors import (
     SETTLED,
@@ -23,7 +24,6 @@ from pipeline.stages.survivors import (
     SURVIVORS,
     find_survivors,
     rows_and_kinds,
-    run_starts,
     survivors_of,
 )
 

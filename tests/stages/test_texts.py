@@ -17,6 +17,7 @@ from pipeline.normalise import normalised, tokens
 from pipeline.readers.rows import Piece
 from pipeline.stages.inputs import InputFile, Shard, ShardPiece
 from pipeline.stages.places import write_places
+from pipeline.stages.runs import starts_of_runs
 from pipeline.stages.scan import Segment, texts_schema
 from pipeline.stages.texts import (
     COPIES,
@@ -25,7 +26,6 @@ from pipeline.stages.texts import (
     TEXTS,
     TextsResult,
     group_texts,
-    starts_of_runs,
 )
 from tests import oracles
 from tests.stages.steps import BY_FILE, Corpus, all_rows, columns_of, doc, grouped, rows_of, scanned
