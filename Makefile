@@ -24,7 +24,7 @@ help: ## Print this list
 	@echo
 	@echo "  CONFIG=configs/audit.yaml   the audit's configuration"
 	@echo "  ARGS=\"...\"                  more arguments for the command behind audit, test, test-slow or bench"
-	@echo "  EXTRAS=s3,slurm             optional parts to install: s3, gcs, slurm, kubernetes"
+	@echo "  EXTRAS=s3,slurm             optional parts to install: s3, gcs, slurm, kubernetes, tokenizers"
 	@echo "  PYTHON=python3              the interpreter to build $(VENV) with, 3.11 or newer"
 
 audit: $(STAMP) ## Audit the data set that CONFIG describes

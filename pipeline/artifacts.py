@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from pipeline import schemas
 from pipeline.errors import ArtifactError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 KEY_GROUP_BYTES = 1 << 18  # a sorted file's row group: what is read at the least for a range of keys
 PART_ROWS = 1 << 17  # documents an output part holds; DuckDB likes row groups of this size
 END_OF_KEYS = 1 << 64
@@ -124,9 +124,13 @@ def write_output(spec: schemas.Table, table: pa.Table, path: str | Path) -> str:
 
 def write_json(value: object, path: str | Path) -> str:
     """Write JSON under a temporary name and rename it; returns the path."""
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    return write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", path)
+
+
+def write_text(text: str, path: str | Path) -> str:
+    """Write UTF-8 text under a temporary name and rename it; returns the path."""
     with _replacing(Path(path)) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
     return str(path)
 
 

@@ -123,6 +123,42 @@ class PassagesConfig(_Section):
     min_tokens: int = Field(25, ge=8, le=1000)
 
 
+class MixtureConfig(_Section):
+    """How often training shows each source: by epochs (1 where nothing is said), or by the share of
+    the training tokens that is drawn from it. `mixture: {wikipedia: 3}` is short for epochs."""
+
+    epochs: dict[str, Annotated[float, Field(ge=0, le=1e6)]] = Field(default_factory=dict)
+    weights: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: object) -> object:
+        # A source may be called `epochs` or `weights`: what stands under these keys tells.
+        if isinstance(value, Mapping) and not any(
+            isinstance(value.get(key), Mapping) for key in ("epochs", "weights")
+        ):
+            return {"epochs": dict(value)}
+        return value
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> MixtureConfig:
+        if self.weights is not None:
+            if self.epochs:
+                raise ValueError("either epochs or weights")
+            if not sum(self.weights.values()) > 0:
+                raise ValueError("weights that do not all vanish")
+        return self
+
+
+class ModelConfig(_Section):
+    """The model that the data is for, and which published curve to show beside the evidence."""
+
+    parameters: float | None = Field(None, gt=0, allow_inf_nan=False)
+    training_tokens: float | None = Field(None, gt=0, allow_inf_nan=False)
+    tokens_per_word: float = Field(2.0, gt=0, le=100)
+    curve: Literal["pile-neo", "inserted"] | None = None
+
+
 class LocalConfig(_Section):
     """A cluster on this machine.
 
@@ -179,6 +215,8 @@ class Config(_Section):
     max_rejected_fraction: float = Field(0.5, ge=0, le=1)
     near: NearConfig = NearConfig()
     passages: PassagesConfig = PassagesConfig()
+    mixture: MixtureConfig = MixtureConfig()
+    model: ModelConfig = ModelConfig()
     cluster: ClusterConfig = ClusterConfig(local=LocalConfig())
 
     @field_validator("out")
@@ -190,10 +228,30 @@ class Config(_Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_input(cls, value: object) -> object:
-        if isinstance(value, Mapping) and isinstance(value.get("inputs"), str):
-            return {**value, "inputs": [value["inputs"]]}
-        return value
+    def _short_forms(cls, value: object) -> object:
+        if not isinstance(value, Mapping):
+            return value
+        tree = dict(value)
+        if isinstance(tree.get("inputs"), str):
+            tree["inputs"] = [tree["inputs"]]
+        if "source_column" in tree:
+            if tree.get("source") is not None:
+                raise ValueError("source or source_column, not both")
+            tree["source"] = {"column": tree.pop("source_column")}
+        return tree
+
+    @property
+    def labelled(self) -> bool:
+        """Whether documents have sources or licences."""
+        return self.source is not None or self.licence_column is not None
+
+    @model_validator(mode="after")
+    def _mixture_of_sources(self) -> Config:
+        if (self.mixture.epochs or self.mixture.weights) and self.source is None:
+            raise ValueError("a source, so that mixture knows which documents are meant")
+        if self.mixture.weights is not None and self.model.training_tokens is None:
+            raise ValueError("model.training_tokens, so that mixture.weights become epochs")
+        return self
 
 
 # Where pydantic speaks of its own types.

@@ -8,7 +8,7 @@ and its text_id.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def document_texts(run: Path, doc_ids: Iterable[int]) -> dict[int, str]:
     inputs = pl.scan_parquet(run / "inputs.parquet").filter(pl.col("file_id").is_in(list(by_file)))
     found: dict[int, str] = {}
     for row in inputs.collect().iter_rows(named=True):
-        first, file = row["file_id"] << _ROW_BITS, _same_file(row)
+        first, file = row["file_id"] << _ROW_BITS, same_file(row)
         wanted = [doc_id - first for doc_id in by_file[row["file_id"]]]
         texts = dict(_texts(file, columns, wanted))
         for number in wanted:
@@ -161,8 +161,12 @@ def _documents(run: Path, doc_ids: set[int]) -> dict[int, tuple[int, int]]:
     return {doc_id: (n_bytes, text_id) for doc_id, n_bytes, text_id in rows.iter_rows()}
 
 
-def _same_file(row: dict[str, Any]) -> InputFile:
-    # The file of a row of `inputs`, checked to be what the run read.
+def same_file(row: Mapping[str, Any]) -> InputFile:
+    """The file of a row of `inputs`, checked to be what the run read.
+
+    Raises:
+        InputError: it is gone, or cannot be read. InputChangedError: it is another one.
+    """
     file = _listed(row["uri"], row["format"])
     found = fingerprint(file)  # of its size, too
     if found != row["fingerprint"]:

@@ -16,49 +16,70 @@ from pipeline.config import Config, resolved
 from pipeline.errors import ArtifactError
 from pipeline.kernels.minhash import SCHEME
 from pipeline.progress import StageLog
+from pipeline.risk import LABELS
 from pipeline.schemas import TABLES
 from pipeline.stages.inputs import Listing
 
-PACKAGES = ("dupaudit", "pyarrow", "polars", "dask", "distributed", "numba", "numpy", "xxhash", "fsspec")
+PACKAGES = (
+    "dupaudit",
+    "pyarrow",
+    "polars",
+    "dask",
+    "distributed",
+    "numba",
+    "numpy",
+    "xxhash",
+    "fsspec",
+    "Jinja2",
+    "vl-convert-python",
+)
 
 
-def write_manifest(
+def manifest_of(
     config: Config,
     name: str,
     started: datetime,
     listing: Listing,
     figures: Mapping[str, tuple[float | None, str]],
     logs: Sequence[StageLog],
-    folder: Path,
-) -> None:
-    """Write run.json: what was audited, how, with what, and the headline figures."""
-    write_json(
-        {
-            "run": name,
-            "format_version": FORMAT_VERSION,
-            "table_versions": {table.name: table.version for table in TABLES},
-            "signature_scheme": SCHEME,
-            "unicode_version": unicodedata.unidata_version,
-            "started": started.isoformat(timespec="seconds"),
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "config": resolved(config),
-            "files": len(listing.files),
-            "passed_over": listing.passed_over,
-            "metrics": {key: value for key, (value, _) in sorted(figures.items())},
-            "stages": [
-                {
-                    "stage": log.stage,
-                    "counts": dict(log.counts),
-                    "seconds": log.seconds,
-                    "peak_bytes": log.peak_bytes,
-                }
-                for log in logs
-            ],
-            "python": platform.python_version(),
-            "packages": {package: version(package) for package in PACKAGES},
-        },
-        folder / "run.json",
-    )
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    """What was audited, how, with what, the headline figures, and what they do not say.
+
+    Args:
+        notes: sentences that whoever reads the figures should read, too.
+    """
+    return {
+        "run": name,
+        "format_version": FORMAT_VERSION,
+        "table_versions": {table.name: table.version for table in TABLES},
+        "signature_scheme": SCHEME,
+        "unicode_version": unicodedata.unidata_version,
+        "started": started.isoformat(timespec="seconds"),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "config": resolved(config),
+        "files": len(listing.files),
+        "passed_over": listing.passed_over,
+        "metrics": {key: value for key, (value, _) in sorted(figures.items())},
+        "stages": [
+            {
+                "stage": log.stage,
+                "counts": dict(log.counts),
+                "seconds": log.seconds,
+                "peak_bytes": log.peak_bytes,
+            }
+            for log in logs
+        ],
+        "notes": list(notes),
+        "labels": dict(LABELS),
+        "python": platform.python_version(),
+        "packages": {package: version(package) for package in PACKAGES},
+    }
+
+
+def write_manifest(manifest: Mapping[str, Any], folder: Path) -> None:
+    """Write run.json, which makes a folder a run."""
+    write_json(manifest, folder / "run.json")
 
 
 def read_manifest(run: Path) -> dict[str, Any]:
@@ -88,3 +109,17 @@ def read_manifest(run: Path) -> dict[str, Any]:
             fix="audit again with this version",
         )
     return manifest
+
+
+def newest_run(out: Path) -> Path:
+    """The run in a folder that was started last.
+
+    Raises:
+        ArtifactError: there is none.
+    """
+    runs = [path.parent for path in out.glob("*/run.json")]
+    if not runs:
+        raise ArtifactError(
+            "no run here", where=str(out), expected="a folder of runs", fix="name a run, or audit first"
+        )
+    return max(runs, key=lambda run: (json.loads((run / "run.json").read_text())["started"], run.name))

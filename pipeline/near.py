@@ -15,13 +15,15 @@ from pipeline.scanned import Scanned
 from pipeline.stages.candidates import propose
 from pipeline.stages.clusters import Clusters, find_clusters
 from pipeline.stages.components import Assigned, assign, merge_forests, plan
-from pipeline.stages.pairs import Verified, measure_links, verify
+from pipeline.stages.exposures import expose, gather
+from pipeline.stages.pairs import Linked, Verified, measure_links, verify
 from pipeline.stages.scan import ScanParameters
 from pipeline.stages.sets import read_sets
 from pipeline.stages.sketches import Survivors, attach_left, filter_right
 from pipeline.stages.summary import Figures
 
 KEYS_A_RANGE, MOST_KEYS_A_RANGE = 1 << 19, 1 << 22  # 16 bytes each, held about four times over
+TEXTS_A_RANGE, MOST_TEXTS_A_RANGE = 1 << 15, 1 << 19  # texts in clusters, 200 bytes each
 FORESTS_A_MERGE = 8
 
 
@@ -31,14 +33,15 @@ class Near:
 
     Attributes:
         pairs: tables of verified pairs, sorted by doc_a; some pairs stand in two of them.
-        best: each text's best similarity, by text_id. similarities: to the representative.
+        best: each text's best similarity, by text_id.
+        exposed: similarities to representatives and exposures, by text_id.
         clusters: see `stages.clusters`.
         figures: numbers for the metrics, with units.
     """
 
     pairs: list[str]
     best: list[str]
-    similarities: list[str]
+    exposed: list[str]
     clusters: Clusters
     figures: Figures
 
@@ -59,11 +62,11 @@ def find_near(
     sets = stages.sets(assigned)
     verified = stages.pairs(assigned, sets)
     clusters = stages.clusters(verified)
-    similarities, linked = stages.links(clusters, sets)
+    linked = stages.links(clusters, sets)
     return Near(
-        [v.pairs for v in verified] + linked,
-        [v.best for v in verified],
-        similarities,
+        [part.pairs for part in verified] + [part.pairs for part in linked],
+        [part.best for part in verified],
+        stages.exposures(verified, clusters, linked),
         clusters,
         stages.figures,
     )
@@ -176,11 +179,44 @@ class _NearStages:
             counts["near"] = made.count
         return made
 
-    def links(self, clusters: Clusters, sets: Sequence[str]) -> tuple[list[str], list[str]]:
+    def links(self, clusters: Clusters, sets: Sequence[str]) -> list[Linked]:
         with self.progress.stage("links") as counts:
             items = [(pair, self.path("links", pair)) for pair in clusters.block_pairs]
             linked = self.engine.map(
                 "links", measure_links, items, links=[clusters.links], sets=sets, near=self.near
             )
             counts["members"] = clusters.linked
-        return [similarity for similarity, _ in linked], [pairs for _, pairs in linked]
+        return linked
+
+    def exposures(
+        self, verified: Sequence[Verified], clusters: Clusters, linked: Sequence[Linked]
+    ) -> list[str]:
+        permutations = self.near.permutations
+        with self.progress.stage("exposures") as counts:
+            items = [
+                (span, result, self.path("gathered", i))
+                for i, (span, result) in enumerate(zip(self.scanned.keys, self.scanned.texts, strict=True))
+            ]
+            gathered = self.engine.map(
+                "exposures",
+                gather,
+                items if clusters.count else [],
+                members=clusters.members,
+                similarities=[part.similarity for part in linked],
+                similar=[part.similar for part in verified] + [part.similar for part in linked],
+                segments=self.scanned.segments,
+                permutations=permutations,
+            )
+            counts["texts"] = sum(part.texts for part in gathered)
+            ranges = ranges_for(counts["texts"], TEXTS_A_RANGE, MOST_TEXTS_A_RANGE)
+            exposed = self.engine.map(
+                "exposures",
+                expose,
+                [(span, self.path("exposed", i)) for i, span in enumerate(ranges)] if gathered else [],
+                gathered=gathered,
+                permutations=permutations,
+                shingle_tokens=self.near.shingle_tokens,
+            )
+        by_representative = sum(texts for _, texts in exposed)
+        self.figures["texts_exposed_by_representative"] = by_representative, "texts"
+        return [path for path, _ in exposed]

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import schemas
-from pipeline.artifacts import PART_ROWS, ranges_for, write_empty
+from pipeline.artifacts import PART_ROWS, KeyRange, ranges_for, write_empty
 from pipeline.engine import Engine
 from pipeline.progress import Progress
 from pipeline.scanned import Scanned
 from pipeline.stages.parts import doc_ranges
-from pipeline.stages.passages import PassagesResult, write_passages
+from pipeline.stages.passages import Exposing, PassagesResult, write_passages
 from pipeline.stages.scan import ScanParameters, Segment
 from pipeline.stages.spans import SpansResult, write_spans
 from pipeline.stages.summary import Figures, PassageTotals
@@ -39,10 +39,15 @@ class Passages:
 
     Attributes:
         repeating: tables of texts that hold repeated passages, by text_id.
+        labels: of their places, by passage_id; keys: ranges of it.
+        exposed: passages that are not predictable, and their tokens, by bin of exposures.
         totals: by repeat bin. figures: numbers for the metrics, with units.
     """
 
     repeating: list[str]
+    labels: list[str]
+    keys: list[KeyRange]
+    exposed: tuple[tuple[int, ...], tuple[int, ...]]
     totals: PassageTotals
     figures: Figures
 
@@ -50,18 +55,26 @@ class Passages:
 def find_passages(
     scanned: Scanned,
     parameters: ScanParameters,
+    exposing: Exposing,
     engine: Engine,
     progress: Progress,
     work: Path,
 ) -> Passages:
     """Find the passages of a corpus, and write the tables `passages` and `spans`."""
-    stages = _PassageStages(scanned, parameters, engine, progress, work)
+    stages = _PassageStages(scanned, parameters, exposing, engine, progress, work)
     survivors = stages.anchors()
     chunks = stages.windows(survivors)
     cuts = stages.unitigs(chunks)
     passages = stages.passages(cuts)
     spans = stages.spans(passages)
-    return Passages([part.texts for part in spans], _totals(passages, spans), stages.figures)
+    return Passages(
+        [part.texts for part in spans],
+        [cut.labels for cut in cuts],
+        _ranges(cuts),
+        (_added([part.exposed for part in passages]), _added([part.exposed_tokens for part in passages])),
+        _totals(passages, spans),
+        stages.figures,
+    )
 
 
 def _totals(passages: Sequence[PassagesResult], spans: Sequence[SpansResult]) -> PassageTotals:
@@ -72,6 +85,11 @@ def _totals(passages: Sequence[PassagesResult], spans: Sequence[SpansResult]) ->
     )
 
 
+def _ranges(cuts: Sequence[Cut]) -> list[KeyRange]:
+    # The number of spans does not depend on shards, so neither do the parts.
+    return ranges_for(sum(cut.count for cut in cuts), SPANS_A_RANGE, MOST_SPANS_A_RANGE)
+
+
 def _added(rows: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     return tuple(sum(column) for column in zip(*rows, strict=True))
 
@@ -80,6 +98,7 @@ def _added(rows: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
 class _PassageStages:
     scanned: Scanned
     parameters: ScanParameters
+    exposing: Exposing
     engine: Engine
     progress: Progress
     work: Path
@@ -137,8 +156,9 @@ class _PassageStages:
                 [(i, chunk, self.path("cut", i)) for i, chunk in enumerate(chunks)],
                 costs=[chunk.n_windows for chunk in chunks],
                 judged=[path for path, _, _ in judged],
-                text_sources=[part.sources for part in self.scanned.texts],
+                text_labels=[part.labels for part in self.scanned.texts],
                 window=self.parameters.passage_tokens,
+                labelled=self.exposing.labelled,
             )
             written = [cut for found in cuts for cut in found]
             counts["repeated_windows"] = sum(n for _, _, n in judged)
@@ -148,13 +168,11 @@ class _PassageStages:
     def passages(self, cuts: Sequence[Cut]) -> list[PassagesResult]:
         folder = self.work / "run" / "passages"
         with self.progress.stage("passages") as counts:
-            # The number of spans does not depend on shards, so neither do the parts.
-            ranges = ranges_for(sum(cut.count for cut in cuts), SPANS_A_RANGE, MOST_SPANS_A_RANGE)
             items = [
                 (span, str(folder / f"part-{i:05d}.parquet"), self.path("counted", i))
-                for i, span in enumerate(ranges)
+                for i, span in enumerate(_ranges(cuts))
             ]
-            found = self.engine.map("passages", write_passages, items, cuts=cuts)
+            found = self.engine.map("passages", write_passages, items, cuts=cuts, exposing=self.exposing)
             counts["rows"] = sum(part.passages for part in found)
             if not counts["rows"]:
                 write_empty(schemas.PASSAGES, folder / "part-00000.parquet")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import uuid
 from dataclasses import dataclass, replace
@@ -12,31 +11,20 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline import schemas
-from pipeline.artifacts import (
-    PART_ROWS,
-    key_ranges,
-    ranges_for,
-    write_empty,
-    write_output,
-)
+from pipeline.artifacts import ranges_for, write_output, write_text
 from pipeline.config import Config
 from pipeline.engine import Engine, open_engine
 from pipeline.errors import AuditError, ConfigError, InputError
-from pipeline.manifest import write_manifest
-from pipeline.near import Near, find_near
-from pipeline.passages import Passages, find_passages
+from pipeline.manifest import manifest_of, write_manifest
+from pipeline.mixture import Epochs, epochs_of, weighted_sources
+from pipeline.near import find_near
+from pipeline.passages import find_passages
 from pipeline.progress import Progress
 from pipeline.readers.rows import Columns
+from pipeline.report.page import render
+from pipeline.risk import evidence
 from pipeline.scanned import Scanned
-from pipeline.stages import summary
-from pipeline.stages.clusters import write_clusters
-from pipeline.stages.documents import (
-    Attached,
-    DocumentsResult,
-    Rules,
-    attach,
-    write_documents,
-)
+from pipeline.stages import rejects
 from pipeline.stages.inputs import (
     InputFile,
     Inspected,
@@ -48,12 +36,13 @@ from pipeline.stages.inputs import (
     shards,
     source_of,
 )
-from pipeline.stages.pairs import write_pairs
-from pipeline.stages.parts import Slice, doc_ranges, slices
+from pipeline.stages.passages import Exposing
 from pipeline.stages.places import write_places
 from pipeline.stages.scan import ScanParameters, ScanResult, Segment, scan
+from pipeline.stages.sources import notes_on_mixture
 from pipeline.stages.summary import Figures
-from pipeline.stages.texts import group_texts
+from pipeline.stages.texts import group_texts, tokens_of_sources
+from pipeline.tables import Grains, write_tables
 
 FILES_A_TASK = 256  # files an inspecting task looks into
 TEXTS_A_RANGE, MOST_TEXTS_A_RANGE = 1 << 14, 1 << 20  # about 200 bytes each, held a few times over
@@ -102,7 +91,10 @@ def run_audit(config: Config, name: str | None, progress: Progress) -> Path:
         work.mkdir(parents=True)
         with open_engine(config.cluster, progress, work) as engine:
             figures = _Audit(config, engine, progress, work).run(listing)
-        write_manifest(config, run.name, started, listing, figures, progress.logs, work / "run")
+        notes = notes_on_mixture(config.mixture, str(work / "run" / "summary" / "sources.parquet"))
+        manifest = manifest_of(config, run.name, started, listing, figures, progress.logs, notes)
+        write_text(render(work / "run", manifest), work / "run" / "report.html")
+        write_manifest(manifest, work / "run")
         (work / "run").rename(run)
     except OSError as error:
         raise AuditError(
@@ -145,17 +137,19 @@ class _Audit:
             scans.shards, [r.piece_rows for r in scans.results], str(self.work / "places.parquet")
         )
         figures = self.rejects(scans, files, places)
-        scanned = self.texts(scans, places)
+        epochs = self.epochs(scans)
+        scanned = self.texts(scans, places, epochs)
         figures["text_id_collisions"] = sum(result.collisions for result in scanned.texts), "texts"
         near = find_near(scanned, self.config.near, self.parameters, self.engine, self.progress, self.work)
-        parts = tuple(slices([segment.documents for segment in scans.segments], PART_ROWS))
-        passages = self.passages(scanned)
-        attached = self.attach(scanned, near, passages)
-        written = self.documents(scanned, attached, parts)
-        figures |= near.figures | self.clusters(near, attached, written) | self.pairs(scanned, near)
-        if passages is not None:
-            figures |= passages.figures
-        return self.summary(figures, written, attached, passages)
+        model = self.config.model
+        exposing = Exposing(epochs, evidence(model.parameters, model.training_tokens), self.config.labelled)
+        passages = None
+        if self.config.passages.enabled:
+            passages = find_passages(
+                scanned, self.parameters, exposing, self.engine, self.progress, self.work
+            )
+        grains = Grains(scanned, near, passages, exposing, self.parameters)
+        return write_tables(grains, self.config, figures, self.engine, self.progress, self.work)
 
     def inputs(self, listing: Listing) -> _Files:
         with self.progress.stage("inputs") as counts:
@@ -228,14 +222,14 @@ class _Audit:
         if share > self.config.max_rejected_fraction:
             raise InputError(
                 "too many input rows cannot be audited",
-                where=summary.first_reject(scans.shards, scans.results),
+                where=rejects.first_reject(scans.shards, scans.results),
                 got=f"{rejected:,} of {rows:,} rows rejected ({share:.1%})",
                 expected=f"at most {self.config.max_rejected_fraction:.1%} (max_rejected_fraction)",
                 fix="check text_column and format, or raise max_rejected_fraction",
             )
         folder = str(self.output / "rejects")
         item = (scans.shards, scans.results, places, files.bad, folder)
-        written = self.engine.map("rejects", summary.write_rejects, [item])[0]
+        written = self.engine.map("rejects", rejects.write_rejects, [item])[0]
         self._write_inputs(scans, files)
         return {
             "input_files": (len(files.listing.files), "files"),
@@ -261,108 +255,24 @@ class _Audit:
         }
         write_output(schemas.INPUTS, pa.table(table), self.output / "inputs.parquet")
 
-    def texts(self, scans: _Scans, places: str) -> Scanned:
+    def epochs(self, scans: _Scans) -> Epochs:
+        wanted = weighted_sources(self.config.mixture)
+        tokens = dict.fromkeys(wanted, 0)
+        if wanted:
+            with self.progress.stage("mixture") as counts:
+                items = [(segment,) for segment in scans.segments]
+                for found in self.engine.map("mixture", tokens_of_sources, items, sources=wanted):
+                    tokens = {source: tokens[source] + found[source] for source in wanted}
+                counts["tokens"] = sum(tokens.values())
+        return epochs_of(self.config.mixture, self.config.model, tokens)
+
+    def texts(self, scans: _Scans, places: str, epochs: Epochs) -> Scanned:
         with self.progress.stage("texts") as counts:
             rows = sum(segment.documents for segment in scans.segments)
             keys = ranges_for(rows, TEXTS_A_RANGE, MOST_TEXTS_A_RANGE)
             items = [(span, str(self.work / "texts" / str(i))) for i, span in enumerate(keys)]
-            found = self.engine.map("texts", group_texts, items, segments=scans.segments, places=places)
+            found = self.engine.map(
+                "texts", group_texts, items, segments=scans.segments, places=places, epochs=epochs
+            )
             counts |= {"documents": rows, "texts": sum(result.distinct for result in found)}
         return Scanned(scans.shards, scans.segments, places, found, keys)
-
-    def passages(self, scanned: Scanned) -> Passages | None:
-        if not self.config.passages.enabled:
-            return None
-        return find_passages(scanned, self.parameters, self.engine, self.progress, self.work)
-
-    def attach(self, scanned: Scanned, near: Near, passages: Passages | None) -> list[Attached]:
-        with self.progress.stage("attach") as counts:
-            items = [
-                (span, result.copies, str(self.work / "attached" / str(i)))
-                for i, (span, result) in enumerate(zip(scanned.keys, scanned.texts, strict=True))
-            ]
-            attached = self.engine.map(
-                "attach",
-                attach,
-                items,
-                members=near.clusters.members,
-                similarities=near.similarities,
-                best=near.best,
-                repeating=[] if passages is None else passages.repeating,
-                banding=(self.parameters.bands, self.parameters.rows),
-            )
-            counts["repeated_documents"] = sum(part.documents for part in attached)
-        return attached
-
-    def documents(
-        self, scanned: Scanned, attached: list[Attached], parts: tuple[tuple[Slice, ...], ...]
-    ) -> list[DocumentsResult]:
-        folder = self.output / "documents"
-        with self.progress.stage("documents") as counts:
-            items = [
-                (part, str(folder / f"part-{i:05d}.parquet"), str(self.work / "documents" / str(i)))
-                for i, part in enumerate(parts)
-            ]
-            written = self.engine.map(
-                "documents",
-                write_documents,
-                items,
-                segments=scanned.segments,
-                found=[part.found for part in attached],
-                places=scanned.places,
-                inputs=str(self.output / "inputs.parquet"),
-                rules=Rules(self.config.near.threshold, self.config.passages.enabled),
-            )
-            if not written:
-                write_empty(schemas.DOCUMENTS, folder / "part-00000.parquet")
-            counts["rows"] = sum(part.rows for part in written)
-        return written
-
-    def clusters(self, near: Near, attached: list[Attached], written: list[DocumentsResult]) -> Figures:
-        folder = self.output / "clusters"
-        with self.progress.stage("clusters") as counts:
-            total = near.clusters.count + sum(part.exact_clusters for part in attached)
-            spans = key_ranges(max(1, math.ceil(total / PART_ROWS)))
-            items = [(span, str(folder / f"part-{i:05d}.parquet")) for i, span in enumerate(spans)]
-            done = self.engine.map(
-                "clusters",
-                write_clusters,
-                items,
-                totals=[near.clusters.totals, *(part.totals for part in attached)],
-                similarities=[part.similarities for part in attached],
-                labels=[part.labels for part in written],
-                threshold=self.config.near.threshold,
-            )
-            if not total:
-                write_empty(schemas.CLUSTERS, folder / "part-00000.parquet")
-            counts["rows"] = sum(n for n, _ in done)
-        chained = sum(chained for _, chained in done)
-        return {"clusters": (counts["rows"], "clusters"), "chained_clusters": (chained, "clusters")}
-
-    def pairs(self, scanned: Scanned, near: Near) -> Figures:
-        # A part of pairs goes with a part of documents: the one that holds its doc_a.
-        spans = doc_ranges(scanned.segments, PART_ROWS, scanned.places)
-        folder, threshold = self.output / "pairs", self.config.near.threshold
-        with self.progress.stage("pairs") as counts:
-            items = [(span, str(folder / f"part-{i:05d}.parquet")) for i, span in enumerate(spans)]
-            done = self.engine.map("pairs", write_pairs, items, pairs=near.pairs, threshold=threshold)
-            counts["rows"] = sum(n for n, _ in done)
-            if not counts["rows"]:
-                write_empty(schemas.PAIRS, folder / "part-00000.parquet")
-        at_threshold = sum(n for _, n in done)
-        return {"verified_pairs": (counts["rows"], "pairs"), "pairs_at_threshold": (at_threshold, "pairs")}
-
-    def summary(
-        self,
-        figures: Figures,
-        written: list[DocumentsResult],
-        attached: list[Attached],
-        passages: Passages | None,
-    ) -> Figures:
-        with self.progress.stage("summary") as counts:
-            totals = None if passages is None else passages.totals
-            recall = [part.recall for part in attached]
-            item = (written, recall, totals, figures, str(self.output / "summary"))
-            figures = self.engine.map("summary", summary.write_summary, [item])[0]
-            counts["metrics"] = len(figures)
-        return figures

@@ -1,7 +1,7 @@
 """Every table a run writes: columns, types, units, order, version.
 
 This is the one place that defines them. Writers are checked against it, the Parquet files carry
-it in their metadata, and the README's tables are generated from it.
+it in their metadata, and what `describing` says of them is generated from it.
 """
 
 from __future__ import annotations
@@ -97,9 +97,14 @@ DOCUMENTS = Table(
         Column("repeated_tokens", "int64", "tokens", "its tokens that lie in a repeated passage, each counted once; null without the passage grain", True),
         Column("repeated_fraction", "double", "0 to 1", "the same as a share of its tokens; 0 if it has none", True),
         Column("passage_max_occurrences", "int64", "places", "how often the most frequent passage in it occurs in the corpus; 1 if none is repeated", True),
+        Column("exposures", "double", "exposures", "how often training shows this text: epochs of all documents in its near cluster, near copies for what they are worth"),
+        Column("exposures_low", "double", "exposures", "the same with the lowest published worth of near copies"),
+        Column("exposures_high", "double", "exposures", "the same with the highest"),
+        Column("exposures_by_representative", "bool", "", "its cluster has more than 2,000 distinct texts: near copies are judged by their similarity to the representative"),
+        Column("risk_tier", "string", "", "baseline, low, elevated, high or very high: by exposures, rounded down"),
         Column("keep", "bool", "", "the document that stays if one a cluster is kept"),
     ),
-    version=2,
+    version=3,
 )  # fmt: skip
 
 PAIRS = Table(
@@ -134,8 +139,10 @@ CLUSTERS = Table(
         Column("mean_jaccard", "double", "0 to 1", "its mean over the distinct texts; the representative's own 1 included"),
         Column("chained", "int64", "texts", "distinct texts below the threshold to the representative"),
         Column("representative", "uint64", "", "doc_id of the first document of the cluster"),
+        Column("least_similar", "uint64", "", "doc_id of the text least like the representative; null if all are exact copies", True),
         Column("sample", "string", "", "the representative's first 200 characters"),
     ),
+    version=2,
 )  # fmt: skip
 
 PASSAGES = Table(
@@ -151,11 +158,17 @@ PASSAGES = Table(
         Column("texts", "int64", "texts", "distinct texts that hold it"),
         Column("sources", "int64", "sources", "distinct sources of those documents; 0 if none is known"),
         Column("predictable", "bool", "", "one token, a short cycle or a counter: says nothing about memorization"),
+        Column("exposures", "double", "exposures", "how often training shows it: epochs of the documents of all its places"),
+        Column("risk_tier", "string", "", "baseline, low, elevated, high or very high: by exposures, rounded down; null if predictable", True),
+        Column("evidence_low", "double", "0 to 1", "lowest published share of texts seen so often that a model of the configured size reproduces", True),
+        Column("evidence_high", "double", "0 to 1", "highest published share", True),
+        Column("evidence_reason", "string", "", "why there is no such interval; null if there is one", True),
         Column("doc_id", "uint64", "", "an example: the first document that holds it"),
         Column("byte_start", "int64", "bytes", "where it first stands there, in the original text"),
         Column("byte_end", "int64", "bytes", "the byte after it"),
         Column("text", "string", "", "its first 500 characters as they stand there"),
     ),
+    version=2,
 )  # fmt: skip
 
 SPANS = Table(
@@ -217,8 +230,11 @@ SOURCES = Table(
         Column("source", "string", "", "the source", True),
         Column("licence", "string", "", "the licence", True),
         Column("documents", "int64", "documents", "its documents"),
+        Column("distinct_texts", "int64", "texts", "distinct texts among them; empty ones not counted"),
         Column("tokens", "int64", "tokens", "its tokens"),
         Column("bytes", "int64", "bytes", "its bytes"),
+        Column("epochs", "double", "epochs", "how often training shows each of its documents, by the configured mixture"),
+        Column("exposures", "double", "exposures", "exposures of its documents: mean over its tokens; null without tokens", True),
         Column("raw_repeated_documents", "int64", "documents", "documents with raw_copies >= 2 in the whole corpus"),
         Column("exact_repeated_documents", "int64", "documents", "documents with copies >= 2"),
         Column("near_repeated_documents", "int64", "documents", "documents with near_copies >= 2"),
@@ -229,7 +245,77 @@ SOURCES = Table(
         Column("passage_repeated_tokens_fraction", "double", "0 to 1", "share of its tokens that lie in a repeated passage", True),
         Column("kept_documents", "int64", "documents", "documents that stay if one a cluster is kept"),
     ),
-    version=2,
+    version=3,
+)  # fmt: skip
+
+SOURCE_OVERLAP = Table(
+    "source_overlap",
+    "summary/source_overlap.parquet",
+    "what a source (or licence) shares with itself, with another, with all others; no rows if neither is configured",
+    ("kind", "grain", "scope", "rank", "other_rank"),
+    (
+        Column("kind", "string", "", "source or licence"),
+        Column("grain", "string", "", "exact: same normalised text; near: same near cluster; passage"),
+        Column("scope", "string", "", "inside: twice or more in it; pair: in it and in other; across: in it and any other; anywhere: twice or more in the corpus"),
+        Column("rank", "int64", "", "its rank by tokens, from 0; -1: documents without one; 200: all beyond the 200 largest together, across counted by name"),
+        Column("name", "string", "", "the source or licence; null for ranks -1 and 200", True),
+        Column("other_rank", "int64", "", "rank of the other (pair) or of itself (inside); null for across and anywhere", True),
+        Column("other", "string", "", "name of the other, likewise", True),
+        Column("groups", "int64", "groups", "distinct texts, near clusters or passages of that scope"),
+        Column("documents", "int64", "documents", "its documents in those groups; passage: places"),
+        Column("tokens", "int64", "tokens", "tokens of those documents; passage: tokens at which such a run of min_tokens begins"),
+        Column("tokens_fraction", "double", "0 to 1", "the same as a share of its tokens; null without tokens", True),
+    ),
+)  # fmt: skip
+
+RISK = Table(
+    "risk",
+    "summary/risk.parquet",
+    "a grain and a bin of exposures",
+    ("grain", "exposures_min"),
+    (
+        Column("grain", "string", "", "document; or passage, predictable ones left out"),
+        Column("bin", "string", "", "exposures, rounded down: 1 (or less), 2-5, 6-20, 21-100, 101-1000, >1000"),
+        Column("exposures_min", "int64", "exposures", "lower end of the bin"),
+        Column("risk_tier", "string", "", "baseline, low, elevated, high or very high"),
+        Column("documents", "int64", "documents", "documents with so many exposures; null at the passage grain", True),
+        Column("passages", "int64", "passages", "distinct passages; null at the document grain", True),
+        Column("tokens", "int64", "tokens", "tokens of those documents, or of those passages, each counted once"),
+        Column("evidence_low", "double", "0 to 1", "lowest published share of texts seen so often that a model of the configured size reproduces", True),
+        Column("evidence_high", "double", "0 to 1", "highest published share", True),
+        Column("evidence_reason", "string", "", "why there is no such interval; null if there is one", True),
+    ),
+)  # fmt: skip
+
+SIMILARITY = Table(
+    "similarity",
+    "summary/similarity.parquet",
+    "a hundredth of similarity, from the floor up",
+    ("jaccard_min",),
+    (
+        Column("jaccard_min", "double", "0 to 1", "lower end, in the bin"),
+        Column("jaccard_max", "double", "0 to 1", "upper end, not in the bin; the last bin holds 1, too"),
+        Column("pairs", "int64", "pairs", "verified pairs of that similarity"),
+        Column("detection", "double", "0 to 1", "probability that a pair at the lower end shares a band and so can be found"),
+    ),
+)  # fmt: skip
+
+EXAMPLES = Table(
+    "examples",
+    "summary/examples.parquet",
+    "a text of one of the largest or loosest clusters: its representative, or the text least like it",
+    ("cluster_id", "doc_id"),
+    (
+        Column("cluster_id", "uint64", "", "the cluster"),
+        Column("doc_id", "uint64", "", "the document"),
+        Column("uri", "string", "", "the file it came from"),
+        Column("row", "int64", "", "row in that file, from 0"),
+        Column("id", "string", "", "the user's own identifier, if configured", True),
+        Column("source", "string", "", "its source, if configured", True),
+        Column("jaccard", "double", "0 to 1", "similarity to the representative; its own 1 included"),
+        Column("n_bytes", "int64", "bytes", "length of the whole text"),
+        Column("text", "string", "", "its first 2,000 characters; bytes that are not UTF-8 replaced"),
+    ),
 )  # fmt: skip
 
 METRICS = Table(
@@ -244,22 +330,48 @@ METRICS = Table(
     ),
 )
 
-TABLES = (INPUTS, DOCUMENTS, PAIRS, CLUSTERS, PASSAGES, SPANS, REJECTS, HISTOGRAM, SOURCES, METRICS)
+KEEP = Table(
+    "keep",
+    "keep/<policy>/documents/part-*.parquet",
+    "a document, in a list that `dupaudit keep` writes",
+    ("doc_id",),
+    (
+        Column("doc_id", "uint64", "", "the document"),
+        Column("uri", "string", "", "the file it came from"),
+        Column("row", "int64", "", "row in that file, from 0, rejected rows counted"),
+        Column("id", "string", "", "the user's own identifier, if configured", True),
+        Column("keep", "bool", "", "whether it stays"),
+        Column("reason", "string", "", "why; of every policy: no words; one-per-text: only one of its text, first of its text, later copy of its text; one-per-cluster: in no cluster, first of its cluster, later in its cluster; cap:K: in no cluster, within the cap, over the cap; drop-passages: nothing to cut, passages cut, nothing left after the cuts, later copy of its text"),
+    ),
+)  # fmt: skip
 
+CUTS = Table(
+    "cuts",
+    "keep/<policy>/cuts/part-*.parquet",
+    "a stretch of bytes that drop-passages cuts out of a document that stays",
+    ("doc_id", "byte_start"),
+    (
+        Column("doc_id", "uint64", "", "the document"),
+        Column("byte_start", "int64", "bytes", "first byte that goes, of the original text as UTF-8"),
+        Column("byte_end", "int64", "bytes", "the byte after the last that goes"),
+    ),
+)  # fmt: skip
 
-def _cell(text: str) -> str:
-    return text.replace("|", r"\|")  # a bare bar would end the cell
+LISTS = (KEEP, CUTS)
 
-
-def markdown() -> str:
-    """The tables of a run as Markdown, as the README shows them."""
-    parts = []
-    for table in TABLES:
-        parts.append(f"**`{table.path}`**: one row {table.row}, ordered by {', '.join(table.order)}.\n")
-        parts.append("| column | type | unit | meaning |\n|---|---|---|---|")
-        parts += [
-            f"| `{c.name}` | {c.type}{', may be null' if c.nullable else ''} | {c.unit} | {_cell(c.meaning)} |"
-            for c in table.columns
-        ]
-        parts.append("")
-    return "\n".join(parts)
+TABLES = (
+    INPUTS,
+    DOCUMENTS,
+    PAIRS,
+    CLUSTERS,
+    PASSAGES,
+    SPANS,
+    REJECTS,
+    HISTOGRAM,
+    SIMILARITY,
+    SOURCES,
+    SOURCE_OVERLAP,
+    RISK,
+    EXAMPLES,
+    METRICS,
+)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -15,46 +14,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.errors import ArtifactError
+from pipeline.figures import number, percent, size
 from pipeline.lookup import require_passages
 from pipeline.manifest import read_manifest
 from pipeline.readers.wording import printable
 
 GRAINS = {"raw": "same bytes", "exact": "same words", "near": "near"}
 SOURCES_SHOWN = 8
-
-
-def newest_run(out: Path) -> Path:
-    """The run in a folder that was started last.
-
-    Raises:
-        ArtifactError: there is none.
-    """
-    runs = [path.parent for path in out.glob("*/run.json")]
-    if not runs:
-        raise ArtifactError(
-            "no run here", where=str(out), expected="a folder of runs", fix="name a run, or audit first"
-        )
-    return max(runs, key=lambda run: (json.loads((run / "run.json").read_text())["started"], run.name))
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}"
-
-
-def _percent(value: float | None) -> str:
-    if value is None:
-        return "-"
-    # 99.99 % must not read as 100 %.
-    return f"{value:.0%}" if value in (0.0, 1.0) else f"{min(value, 0.9999):.2%}"
-
-
-def _size(value: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:,.0f} {unit}" if unit == "bytes" else f"{value:,.1f} {unit}"
-        value /= 1000
-    return f"{value:,.1f} TB"
 
 
 def _table(*columns: str, left: int = 1) -> Table:
@@ -91,6 +57,9 @@ def summary(run: Path, clusters: int, passages: int = 0) -> str:
     console.print(_corpus(manifest, metrics))
     console.print(_grains(metrics, manifest["config"]))
     console.print(_passages(metrics))
+    console.print(_exposures(run, metrics))
+    for note in manifest["notes"]:
+        console.print(Text(f"Note: {note}"))
     console.print(_certainty(metrics))
     console.print(_histogram(run))
     _print_sources(console, run)
@@ -101,14 +70,14 @@ def summary(run: Path, clusters: int, passages: int = 0) -> str:
 
 def _corpus(manifest: dict[str, Any], metrics: dict[str, Any]) -> str:
     words = (
-        f"{_number(metrics['documents'])} documents, {_size(metrics['bytes'])},"
-        f" {_number(metrics['tokens'])} tokens in {_number(manifest['files'])} files; of them"
-        f" {_number(metrics['short_documents'])} short,"
-        f" {_number(metrics['empty_documents'])} empty\n"
-        f"Rejected: {_number(metrics['rejected_rows'])} of {_number(metrics['input_rows'])} rows"
+        f"{number(metrics['documents'])} documents, {size(metrics['bytes'])},"
+        f" {number(metrics['tokens'])} tokens in {number(manifest['files'])} files; of them"
+        f" {number(metrics['short_documents'])} short,"
+        f" {number(metrics['empty_documents'])} empty\n"
+        f"Rejected: {number(metrics['rejected_rows'])} of {number(metrics['input_rows'])} rows"
     )
     if metrics["rejected_files"]:
-        words += f", and {_number(metrics['rejected_files'])} whole files"
+        words += f", and {number(metrics['rejected_files'])} whole files"
     others = ", ".join(f"{count:,} {why}" for why, count in manifest["passed_over"].items())
     return words + (f"\nFiles passed over: {others}\n" if others else "\n")
 
@@ -121,23 +90,23 @@ def _grains(metrics: dict[str, Any], config: dict[str, Any]) -> Table:
         table.add_row(
             f"near (Jaccard {config['near']['threshold']:g}+)" if grain == "near" else label,
             *(
-                _number(metrics[f"{grain}_{name}"])
+                number(metrics[f"{grain}_{name}"])
                 for name in ("groups", "grouped_documents", "surplus_documents")
             ),
             *(
-                _percent(metrics[f"{grain}_{name}"])
+                percent(metrics[f"{grain}_{name}"])
                 for name in ("surplus_fraction", "repeated_tokens_fraction")
             ),
-            _number(metrics[f"{grain}_largest_group"]),
+            number(metrics[f"{grain}_largest_group"]),
         )
     if _has_passages(metrics):
         # Places of one passage may be in one document, so there is no surplus of documents.
         table.add_row(
             f"passage ({config['passages']['min_tokens']}+ tokens)",
-            *(_number(metrics[name]) for name in ("passages", "passage_repeated_documents")),
+            *(number(metrics[name]) for name in ("passages", "passage_repeated_documents")),
             *("-", "-"),
-            _percent(metrics["passage_repeated_tokens_fraction"]),
-            _number(metrics["passage_most_occurrences"]),
+            percent(metrics["passage_repeated_tokens_fraction"]),
+            number(metrics["passage_most_occurrences"]),
         )
     return table
 
@@ -152,11 +121,29 @@ def _passages(metrics: dict[str, Any]) -> str:
     if not metrics["passages"]:
         return "Repeated passages: none."
     return (
-        f"Repeated passages: {_number(metrics['passages'])}, of which"
-        f" {_number(metrics['predictable_passages'])} predictable (a word or a short cycle over and over,"
-        f" a counter).\nThe most frequent occurs {_number(metrics['passage_most_occurrences'])} times,"
-        f" the longest has {_number(metrics['passage_most_tokens'])} tokens."
+        f"Repeated passages: {number(metrics['passages'])}, of which"
+        f" {number(metrics['predictable_passages'])} predictable (a word or a short cycle over and over,"
+        f" a counter).\nThe most frequent occurs {number(metrics['passage_most_occurrences'])} times,"
+        f" the longest has {number(metrics['passage_most_tokens'])} tokens."
     )
+
+
+def _exposures(run: Path, metrics: dict[str, Any]) -> str:
+    rows = pl.read_parquet(run / "summary" / "risk.parquet").filter(
+        (pl.col("grain") == "document") & pl.col("risk_tier").is_in(["high", "very high"])
+    )
+    words = (
+        f"Exposures: training shows the most exposed text about {number(metrics['max_exposures'])} times,"
+        f" and {number(int(rows['documents'].sum()))} documents more than 20 times."
+    )
+    if metrics["cross_source_texts"] is not None:
+        passages = metrics["cross_source_passages"]
+        words += (
+            f"\nIn more than one source: {number(metrics['cross_source_texts'])} texts,"
+            f" {number(metrics['cross_source_clusters'])} clusters"
+            + (f", {number(passages)} passages." if passages is not None else ".")
+        )
+    return words
 
 
 def _certainty(metrics: dict[str, Any]) -> str:
@@ -164,15 +151,15 @@ def _certainty(metrics: dict[str, Any]) -> str:
         recall = "Recall of the near grain: nothing near was found, so nothing can be said."
     else:
         recall = (
-            f"Recall of the near grain: {_percent(metrics['recall'])} estimated, 95 % interval"
-            f" {_percent(metrics['recall_low'])} to {_percent(metrics['recall_high'])}"
+            f"Recall of the near grain: {percent(metrics['recall'])} estimated, 95 % interval"
+            f" {percent(metrics['recall_low'])} to {percent(metrics['recall_high'])}"
             f" (dupaudit calibrate measures it)."
         )
     return (
         f"{recall}\nEvery reported pair was compared exactly:"
-        f" {_number(metrics['candidate_pairs'])} candidates,"
-        f" {_number(metrics['pairs_dropped_by_sketch'])} dropped by their sketches,"
-        f" {_number(metrics['pairs_compared'])} compared, {_number(metrics['pairs_at_threshold'])} near.\n"
+        f" {number(metrics['candidate_pairs'])} candidates,"
+        f" {number(metrics['pairs_dropped_by_sketch'])} dropped by their sketches,"
+        f" {number(metrics['pairs_compared'])} compared, {number(metrics['pairs_at_threshold'])} near.\n"
     )
 
 
@@ -185,7 +172,7 @@ def _histogram(run: Path) -> Table:
     table = _table("occurs", *(f"{label}:\n{name.split('_')[0]}" for label, _, name in shown))
     for name in rows["bin"].unique(maintain_order=True):
         of_bin = {row["grain"]: row for row in rows.filter(pl.col("bin") == name).iter_rows(named=True)}
-        table.add_row(name, *(_number(of_bin[grain][column]) for _, grain, column in shown))
+        table.add_row(name, *(number(of_bin[grain][column]) for _, grain, column in shown))
     return table
 
 
@@ -208,8 +195,8 @@ def _print_sources(console: Console, run: Path) -> None:
     )
     for row in by_source.head(SOURCES_SHOWN).iter_rows(named=True):
         share = row["repeated"] / row["tokens"] if row["tokens"] else None
-        numbers = (_number(row[name]) for name in ("documents", "near_repeated_documents", "tokens"))
-        table.add_row(Text(printable(row["source"], 40)), *numbers, _percent(share))
+        numbers = (number(row[name]) for name in ("documents", "near_repeated_documents", "tokens"))
+        table.add_row(Text(printable(row["source"], 40)), *numbers, percent(share))
     if len(by_source) > SOURCES_SHOWN:
         table.add_row(f"and {len(by_source) - SOURCES_SHOWN:,} more", "", "", "", "")
     console.print("")
@@ -227,7 +214,7 @@ def _print_clusters(console: Console, run: Path, count: int) -> None:
     table.add_column("largest clusters: how they begin", no_wrap=True)
     room = max(console.width - 50, 20)
     for row in rows.iter_rows(named=True):
-        numbers = (_number(row[name]) for name in ("documents", "distinct_texts", "sources"))
+        numbers = (number(row[name]) for name in ("documents", "distinct_texts", "sources"))
         similar = f"{row['min_jaccard']:.2f}", f"{row['mean_jaccard']:.2f}"
         table.add_row(*numbers, *similar, _one_line(row["sample"], room))
     console.print("")
@@ -253,6 +240,6 @@ def _print_passages(console: Console, run: Path, count: int) -> None:
     room = max(console.width - 68, 10)
     for row in rows.iter_rows(named=True):
         text = _one_line(row["text"], room)
-        table.add_row(*(_number(row[name]) for name in numbers), "yes" if row["predictable"] else "", text)
+        table.add_row(*(number(row[name]) for name in numbers), "yes" if row["predictable"] else "", text)
     console.print("")
     console.print(table)

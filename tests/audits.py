@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,8 +19,7 @@ from pipeline.progress import Progress
 from pipeline.run import run_audit
 
 Row = dict[str, Any]
-FOLDERS = ("documents", "pairs", "clusters", "rejects")
-FILES = ("inputs.parquet", "summary/histogram.parquet", "summary/sources.parquet", "summary/metrics.parquet")
+TELLING_TIMES = ("run.json", "report.html")
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,9 @@ class Audited:
         }
 
     def bytes_of_files(self) -> dict[str, bytes]:
-        """Every file of the run but its manifest, which tells times, by its path in the run."""
-        paths = sorted(path for path in self.folder.rglob("*") if path.is_file() and path.name != "run.json")
+        """Every file of the run but its manifest and page, which tell times, by its path in the run."""
+        files = (path for path in self.folder.rglob("*") if path.is_file())
+        paths = sorted(path for path in files if path.name not in TELLING_TIMES)
         return {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in paths}
 
 
@@ -112,12 +112,18 @@ class _Here:
 
 
 @contextmanager
-def without_dask() -> Iterator[None]:
-    """Run the tasks of audits in this thread: four times faster on a corpus of a few texts."""
+def without_dask(page: bool = True) -> Iterator[None]:
+    """Run the tasks of audits in this thread: four times faster on a corpus of a few texts.
+
+    page: whether to render it, which takes another third.
+    """
 
     @contextmanager
     def engine(*_: object) -> Iterator[_Here]:
         yield _Here()
 
-    with patch("pipeline.run.open_engine", engine):
+    with ExitStack() as patches:
+        patches.enter_context(patch("pipeline.run.open_engine", engine))
+        if not page:
+            patches.enter_context(patch("pipeline.run.render", lambda *_: ""))
         yield

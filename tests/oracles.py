@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
+from fractions import Fraction
 from itertools import combinations
+from math import comb
 from typing import TypeVar
 
 import numpy as np
@@ -79,6 +81,23 @@ def band_keys(values: Iterable[int], bands: int, rows: int) -> list[int]:
 def sketch(values: Iterable[int]) -> list[int]:
     """The low byte of each signature value after mixing."""
     return [fmix32(int(value)) & 0xFF for value in values]
+
+
+def least_above_chance(permutations: int) -> int:
+    """The fewest equal bytes of two sketches that unlike texts have less often than once in 500."""
+    same = Fraction(1, 256)
+
+    def just(places: int) -> Fraction:
+        return comb(permutations, places) * same**places * (1 - same) ** (permutations - places)
+
+    return next(n for n in range(permutations + 2) if 1 - sum(map(just, range(n))) < Fraction(1, 500))
+
+
+def estimated(equal: int, permutations: int) -> float:
+    """The similarity that equal bytes of two sketches stand for: 0 where chance gives as many."""
+    if equal < least_above_chance(permutations):
+        return 0.0
+    return (equal / permutations - 1 / 256) / (1 - 1 / 256)
 
 
 def jaccard(text_a: str, text_b: str, width: int = 5) -> float:

@@ -15,6 +15,7 @@ from tests.audits import Audited, Row
 
 # Lower end and name of each repeat bin.
 BINS = {1: "1", 2: "2-5", 6: "6-20", 21: "21-100", 101: "101-1000", 1001: ">1000"}
+TIERS = {1: "baseline", 2: "low", 6: "elevated", 21: "high", 101: "very high", 1001: "very high"}
 TEXT_CHARACTERS = 500
 DOCUMENT_COLUMNS = ("doc_id", "repeated_tokens", "repeated_fraction", "passage_max_occurrences")
 
@@ -81,12 +82,13 @@ class Corpus:
         return self.ranges[d][start][0], self.ranges[d][start + length - 1][1]
 
     def passage_rows(self) -> list[Row]:
-        """The table of passages."""
+        """The table of passages, where every document is shown once and no model is known."""
         rows = []
         for passage, places in self.passages.items():
             inside = {d for d, _ in places}
             first = self.documents[places[0][0]]
             start, end = self.bytes_at(places[0], len(passage))
+            predictable = oracle.predictable(passage, self.w)
             rows.append({
                 "passage_id": oracles.text_id(" ".join(passage)),
                 "tokens": len(passage),
@@ -94,7 +96,12 @@ class Corpus:
                 "documents": len(inside),
                 "texts": len({self.first[d] for d in inside}),
                 "sources": len({self.documents[d].source for d in inside} - {None}),
-                "predictable": oracle.predictable(passage, self.w),
+                "predictable": predictable,
+                "exposures": float(len(places)),
+                "risk_tier": None if predictable else TIERS[bin_of(len(places))],
+                "evidence_low": None,
+                "evidence_high": None,
+                "evidence_reason": "predictable" if predictable else "no model size is configured",
                 "doc_id": first.doc_id,
                 "byte_start": start,
                 "byte_end": end,

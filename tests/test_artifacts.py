@@ -34,6 +34,7 @@ from pipeline.artifacts import (
     write_empty,
     write_json,
     write_output,
+    write_text,
     write_work,
 )
 from pipeline.errors import ArtifactError
@@ -314,6 +315,14 @@ def test_json_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ArtifactError, match="cannot write a file"):
         write_json({}, tmp_path / "c.json")
     assert _there(tmp_path) == ["a.json"]
+
+
+def test_text_is_written_byte_for_byte(tmp_path: Path) -> None:
+    assert write_text("ä\n\r\nb\x00", tmp_path / "x" / "a.html") == str(tmp_path / "x" / "a.html")
+    assert (tmp_path / "x" / "a.html").read_bytes() == "ä\n\r\nb\x00".encode()
+    with pytest.raises(UnicodeEncodeError):
+        write_text("\ud800", tmp_path / "b.html")
+    assert _there(tmp_path) == ["a.html"]
 
 
 # --- tables of the contract -----------------------------------------------------------------------

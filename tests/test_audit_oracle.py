@@ -44,6 +44,8 @@ SMALL_LIMITS = {
     "pipeline.near.KEYS_A_RANGE": 20,
     "pipeline.near.MOST_KEYS_A_RANGE": 40,
     "pipeline.near.FORESTS_A_MERGE": 2,
+    "pipeline.near.TEXTS_A_RANGE": 2,
+    "pipeline.near.MOST_TEXTS_A_RANGE": 2,
     "pipeline.artifacts.KEY_GROUP_BYTES": 60,
     "pipeline.stages.scan.SEGMENT_ROWS": 2,
     "pipeline.stages.scan.BATCH_BYTES": 1,
@@ -332,7 +334,7 @@ def patched(values: dict[str, int]) -> Iterator[None]:
 @settings(max_examples=60)
 def test_every_table_equals_plain_python(files: list[File], drawn: dict[str, Any]) -> None:
     near = near_config(drawn)
-    with TemporaryDirectory() as folder, without_dask():
+    with TemporaryDirectory() as folder, without_dask(page=False):
         check(*run(files, near, Path(folder)), near)
 
 
@@ -342,7 +344,7 @@ def test_no_byte_depends_on_how_much_a_task_holds(
     files: list[File], drawn: dict[str, Any], shard_bytes: int
 ) -> None:
     near = near_config(drawn)
-    with TemporaryDirectory() as folder, without_dask():
+    with TemporaryDirectory() as folder, without_dask(page=False):
         whole, documents = run(files, near, Path(folder))
         check(whole, documents, near)
         with patched(SMALL_LIMITS):
@@ -357,7 +359,7 @@ def test_components_larger_than_a_block_are_compared_exactly_too(
     files: list[File], drawn: dict[str, Any]
 ) -> None:
     near = near_config(drawn)
-    with TemporaryDirectory() as folder, without_dask(), patched(SMALL_LIMITS | SMALL_BLOCKS):
+    with TemporaryDirectory() as folder, without_dask(page=False), patched(SMALL_LIMITS | SMALL_BLOCKS):
         check(*run(files, near, Path(folder)), near)
 
 
@@ -367,8 +369,8 @@ def test_tables_in_many_parts_hold_what_they_hold_in_one(
     files: list[File], drawn: dict[str, Any], part_rows: int
 ) -> None:
     near = near_config(drawn)
-    modules = ("artifacts", "run", "stages.summary")
-    with TemporaryDirectory() as folder, without_dask():
+    modules = ("artifacts", "tables", "stages.rejects")
+    with TemporaryDirectory() as folder, without_dask(page=False):
         whole, _ = run(files, near, Path(folder))
         with patched({f"pipeline.{module}.PART_ROWS": part_rows for module in modules}):
             cut = audit(f"{folder}/*.jsonl", Path(folder, "cut"), near=near, **COLUMNS)

@@ -24,7 +24,7 @@ Texts = Sequence[str]
 
 @pytest.fixture(autouse=True)
 def _here() -> Iterator[None]:
-    with without_dask():
+    with without_dask(page=False):
         yield
 
 

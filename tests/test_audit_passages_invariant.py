@@ -97,7 +97,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def whole(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Audited:
     """Its audit as it comes, compared with the definition."""
-    with without_dask():
+    with without_dask(page=False):
         audited = audit(folder, tmp_path_factory.mktemp("whole"), **SETTINGS)
     rows, third = mixed_rows(), len(mixed_rows()) // 3
     documents = []
@@ -124,7 +124,7 @@ def check_bytes(audited: Audited, whole: Audited, but: str = "") -> None:
 def test_the_size_of_shards_changes_no_byte(
     folder: Path, whole: Audited, tmp_path: Path, shard_bytes: int
 ) -> None:
-    with without_dask():
+    with without_dask(page=False):
         check_bytes(audit(folder, tmp_path, shard_bytes=shard_bytes, **SETTINGS), whole)
 
 
@@ -133,7 +133,7 @@ def test_shards_of_a_byte_change_no_byte(tmp_path: Path) -> None:
     words = corpus.fresh(rng, 10)
     texts = [corpus.joined([*words, "a"]), corpus.disguised(rng, words), corpus.joined(["b", *words]), "c"]
     write_folder(tmp_path / "data", [{"text": text, "source": "x"} for text in texts])
-    with without_dask():
+    with without_dask(page=False):
         one = audit(tmp_path / "data", tmp_path, "one", **SETTINGS)
         assert [row["occurrences"] for row in one.rows("spans")] == [3, 3, 3]
         check_bytes(audit(tmp_path / "data", tmp_path, "cut", shard_bytes=1, **SETTINGS), one)
@@ -160,7 +160,7 @@ def test_how_the_inputs_are_named_changes_no_byte(folder: Path, whole: Audited, 
         "by-URL": [f"file://{folder}"],
     }
     for name, inputs in ways.items():
-        with without_dask():
+        with without_dask(page=False):
             check_bytes(audit(inputs, tmp_path, name, **SETTINGS), whole)
 
 
@@ -170,7 +170,7 @@ def test_no_byte_depends_on_how_much_a_task_holds(seed: int, shard_bytes: int) -
     rng = random.Random(seed)
     texts = mixed_texts(seed)
     rows = [{"text": text, "source": rng.choice("xyz")} for text in rng.choices(texts, k=20)]
-    with TemporaryDirectory() as place, without_dask():
+    with TemporaryDirectory() as place, without_dask(page=False):
         write_folder(Path(place, "data"), rows)
         one = audit(Path(place, "data"), Path(place, "one"), **SETTINGS)
         with patched(SMALL_LIMITS) as found:
@@ -189,7 +189,7 @@ def test_tables_in_many_parts_hold_what_they_hold_in_one(
     folder: Path, whole: Audited, tmp_path: Path, part_rows: int
 ) -> None:
     limits = {"PART_ROWS": part_rows, "SPANS_A_RANGE": part_rows, "MOST_SPANS_A_RANGE": part_rows}
-    with without_dask(), patched(limits) as found:
+    with without_dask(page=False), patched(limits) as found:
         assert found == set(limits), "a bound has another name now"
         cut = audit(folder, tmp_path, **SETTINGS)
     for name in ("passages", "spans"):
@@ -203,7 +203,7 @@ def test_the_order_of_documents_changes_no_passage_but_its_example(
     rows = mixed_rows()
     random.Random(2).shuffle(rows)
     write_folder(tmp_path / "data", rows)
-    with without_dask():
+    with without_dask(page=False):
         shuffled = audit(tmp_path / "data", tmp_path, **SETTINGS)
 
     def content(audited: Audited) -> list[Row]:
@@ -229,7 +229,7 @@ def test_a_passage_has_the_same_id_in_other_audits(tmp_path: Path) -> None:
             corpus.joined([*corpus.fresh(rng, 4), *words, *corpus.fresh(rng, night)]),
             corpus.disguised(rng, [*corpus.fresh(rng, 6), *words, *corpus.fresh(rng, night)]),
         ]
-        with without_dask():
+        with without_dask(page=False):
             audited = audit_texts(texts, tmp_path / str(night), passages={"min_tokens": W + night})
         [passage] = audited.rows("passages")
         found.append(passage["passage_id"])
@@ -238,7 +238,7 @@ def test_a_passage_has_the_same_id_in_other_audits(tmp_path: Path) -> None:
 
 def test_doubling_a_corpus_doubles_the_occurrences(tmp_path: Path) -> None:
     texts = mixed_texts()
-    with without_dask():
+    with without_dask(page=False):
         once = audit_texts(texts, tmp_path / "once", passages=SETTINGS["passages"])
         twice = audit_texts(texts * 2, tmp_path / "twice", passages=SETTINGS["passages"])
     doubled = {row["passage_id"]: row for row in twice.rows("passages")}
@@ -281,7 +281,7 @@ def test_25_tokens_are_a_passage_by_default(tmp_path: Path) -> None:
     rng = random.Random(4)
     blocks = [corpus.fresh(rng, 24), corpus.fresh(rng, 25)]
     texts = [corpus.joined([*block, *corpus.fresh(rng, 3)]) for block in blocks for _ in range(2)]
-    with without_dask():
+    with without_dask(page=False):
         audited = audit_texts(texts, tmp_path)
     assert [(row["tokens"], row["text"]) for row in audited.rows("passages")] == [
         (25, corpus.joined(blocks[1]))
@@ -291,7 +291,7 @@ def test_25_tokens_are_a_passage_by_default(tmp_path: Path) -> None:
 def test_passages_can_be_left_out(tmp_path: Path) -> None:
     text = corpus.text(random.Random(5), 60)
     path = write_rows(tmp_path / "texts.jsonl", [{"text": each} for each in (text, text, "a b")])
-    with without_dask():
+    with without_dask(page=False):
         audited = audit(path, tmp_path, "without", passages={"enabled": False})
         full = audit(path, tmp_path, "with")
     assert not (audited.folder / "passages").exists()
@@ -323,7 +323,7 @@ def test_the_text_is_cut_after_500_characters(tmp_path: Path, character: str, le
     words = [f"{word[1:10]:0>9}{character}" for word in corpus.fresh(rng, length // 10 + 1)]
     shared = " ".join(words)[:length].rstrip()
     texts = [f"before 東, {shared} end", f"({shared}) after"]
-    with without_dask():
+    with without_dask(page=False):
         audited = audit_texts(texts, tmp_path, passages={"min_tokens": W})
     [passage] = audited.rows("passages")
     assert passage["text"] == shared[:500]

@@ -36,7 +36,7 @@ import json, re, sys, time
 from pathlib import Path
 from tests.audits import audit, audit_texts, without_dask
 path, out = map(Path, sys.argv[1:])
-with without_dask():
+with without_dask(page=False):
     audit_texts(["a b c d e f g h i " * 9] * 3 + ["cafe\\u0301 ½ " * 30], out / "warm")
     start = time.process_time()
     audit(path, out)

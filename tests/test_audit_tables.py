@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.schemas import TABLES, Table
-from tests.audits import Audited, audit, audit_texts, without_dask, write_rows, write_texts
+from tests.audits import TELLING_TIMES, Audited, audit, audit_texts, without_dask, write_rows, write_texts
 
 EMPTY: dict[str, Sequence[str]] = {
     "no row": [],
@@ -55,7 +55,7 @@ def test_the_tables_are_there(audited: Audited) -> None:
     for table in TABLES:
         assert list(audited.folder.glob(table.path)), table.path
     files = {path for table in TABLES for path in audited.folder.glob(table.path)}
-    assert set(audited.folder.rglob("*.*")) == {*files, audited.folder / "run.json"}
+    assert set(audited.folder.rglob("*.*")) == {*files, *(audited.folder / name for name in TELLING_TIMES)}
 
 
 def test_duckdb_opens_every_table(audited: Audited) -> None:

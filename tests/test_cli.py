@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from pipeline.cli import main
 
-COMMANDS = ("run", "show", "calibrate")
+COMMANDS = ("run", "show", "calibrate", "report", "prompts", "keep", "schema")
 
 
 def _invoke(*arguments: str | Path | int) -> Result:
@@ -37,6 +37,10 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     result = _invoke("run", corpus, "--out", folder / "audits", "--name", "one", "--id-column", "id",
                      "--source-column", "from", "--set", "near.floor=0.4")  # fmt: skip
     return folder / "audits" / "one", result
+
+
+def test_there_are_no_other_commands() -> None:
+    assert set(main.commands) == set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
@@ -175,6 +179,15 @@ def test_calibrate_refuses_other_data(audited: tuple[Path, Result], tmp_path: Pa
         (("show", "--passages", "no-such-run"), 2, "Invalid value for '--passages'"),
         (("show", "no-such-run", "--passages"), 1, "not a finished run"),
         (("calibrate", "no-such-run"), 1, "not a finished run"),
+        (("run", "x", "--set", "mixture.web=2"), 2, "a source, so that mixture knows"),
+        (("run", "x", "--set", "model.parameters=0"), 2, "model.parameters: got 0, need greater than 0"),
+        (("report", "no-such-run"), 1, "not a finished run"),
+        (("report",), 1, "no run here"),
+        (("prompts", "no-such-run"), 1, "not a finished run"),
+        (("prompts", "no-such-run", "--per-bin", "0"), 2, "Invalid value for '--per-bin'"),
+        (("keep", "no-such-run"), 2, "Missing option '--policy'"),
+        (("keep", "no-such-run", "--policy", "cap:3"), 1, "not a finished run"),
+        (("schema", "--yaml"), 2, "No such option"),
     ],
 )
 def test_a_mistake_gets_a_message_and_an_exit_code(

@@ -27,7 +27,10 @@ ALLOWED = {
     "config": {"errors", "normalise"},
     "errors": set(),
     "kernels": {"normalise"},
+    "label_hashes": set(),
+    "mixture": {"config", "errors", "label_hashes", "normalise"},
     "normalise": set(),
+    "risk": {"schemas"},
     "schemas": {"errors", "normalise"},
 }
 
@@ -35,7 +38,9 @@ ALLOWED = {
 UNREACHABLE = {
     "engine": {"cli", "run"},
     "readers": {"cli", "engine", "run", "stages"},
-    "stages": {"cli", "engine", "run"},
+    "report": {"cli", "engine", "run"},
+    "stages": {"cli", "engine", "report", "run"},
+    "writers": {"cli", "engine", "run", "stages"},
 }
 
 # Where a library may be imported.

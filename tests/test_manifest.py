@@ -12,11 +12,13 @@ import pytest
 from pipeline.artifacts import FORMAT_VERSION
 from pipeline.config import parse, resolved
 from pipeline.errors import ArtifactError
-from pipeline.manifest import PACKAGES, read_manifest, write_manifest
+from pipeline.manifest import PACKAGES, manifest_of, read_manifest, write_manifest
 from pipeline.progress import StageLog
+from pipeline.risk import LABELS
 from pipeline.schemas import TABLES
 from pipeline.stages.inputs import InputFile, Listing
 
+NOTES = ("Nothing was found.",)
 CONFIG = parse({"inputs": "data", "near": {"recall": 0.9}})
 
 
@@ -27,7 +29,7 @@ def manifest(tmp_path: Path) -> dict[str, Any]:
     figures = {"recall": (0.5, "0 to 1"), "documents": (7, "documents"), "recall_low": (None, "0 to 1")}
     logs = [StageLog("scan", {"rows": 7}, 1.5, 1000), StageLog("texts", {}, 0.5, 2000)]
     started = datetime(2025, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
-    write_manifest(CONFIG, "night", started, listing, figures, logs, tmp_path)
+    write_manifest(manifest_of(CONFIG, "night", started, listing, figures, logs, NOTES), tmp_path)
     return read_manifest(tmp_path)
 
 
@@ -46,6 +48,12 @@ def test_manifest_says_what_the_tables_hold(manifest: dict[str, Any]) -> None:
     assert manifest["table_versions"] == {table.name: table.version for table in TABLES}
     assert manifest["signature_scheme"] == "datasketch-2/affine32/xxh32"
     assert manifest["unicode_version"].count(".") == 2
+
+
+def test_manifest_says_what_its_figures_do_not(manifest: dict[str, Any]) -> None:
+    assert manifest["notes"] == list(NOTES)
+    assert manifest["labels"] == LABELS
+    assert all(manifest["labels"].values())
 
 
 def test_manifest_says_with_what_and_when(manifest: dict[str, Any]) -> None:

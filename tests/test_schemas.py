@@ -10,27 +10,44 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 import pytest
 
-from pipeline.schemas import TABLES, Column, Table, markdown
+from pipeline.describing import markdown
+from pipeline.schemas import LISTS, TABLES, Column, Table
 
-EVERY = pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+EVERY_TABLE = (*TABLES, *LISTS)
+EVERY = pytest.mark.parametrize("table", EVERY_TABLE, ids=lambda table: table.name)
 # What analysts, later runs and other tools count on.
 PROMISED = {
     "inputs": "file_id uri format size_bytes fingerprint rows",
     "documents": "doc_id text_id uri row id source licence n_bytes n_tokens status raw_copies copies "
     "near_copies cluster_id representative jaccard_to_representative repeated_tokens repeated_fraction "
-    "passage_max_occurrences keep",
+    "passage_max_occurrences exposures exposures_low exposures_high risk_tier keep",
     "pairs": "doc_a doc_b jaccard containment_a containment_b shared_shingles source_a source_b",
     "clusters": "cluster_id documents distinct_texts sources tokens min_jaccard mean_jaccard chained "
-    "representative sample",
-    "passages": "passage_id tokens occurrences documents texts sources predictable doc_id byte_start "
-    "byte_end text",
+    "representative least_similar sample",
+    "passages": "passage_id tokens occurrences documents texts sources predictable exposures risk_tier "
+    "evidence_low evidence_high evidence_reason doc_id byte_start byte_end text",
     "spans": "doc_id text_id copies byte_start byte_end token_start tokens passage_id occurrences",
     "rejects": "uri row reason detail",
     "histogram": "grain bin documents passages tokens bytes",
-    "sources": "source licence documents tokens passage_repeated_documents passage_repeated_tokens_fraction",
+    "sources": "source licence documents distinct_texts tokens epochs exposures "
+    "passage_repeated_documents passage_repeated_tokens_fraction",
+    "source_overlap": "kind grain scope name other groups documents tokens tokens_fraction",
+    "risk": "grain bin risk_tier documents passages tokens evidence_low evidence_high evidence_reason",
+    "similarity": "jaccard_min jaccard_max pairs detection",
+    "examples": "cluster_id doc_id uri row id source jaccard n_bytes text",
     "metrics": "name value unit",
 }
-IDS = {"doc_id", "text_id", "file_id", "cluster_id", "doc_a", "doc_b", "representative", "passage_id"}
+IDS = {
+    "doc_id",
+    "text_id",
+    "file_id",
+    "cluster_id",
+    "doc_a",
+    "doc_b",
+    "representative",
+    "passage_id",
+    "least_similar",
+}
 
 
 @pytest.mark.parametrize("name", PROMISED)
@@ -96,8 +113,8 @@ def test_tables_lie_in_places_of_their_own() -> None:
 def test_markdown_shows_every_column_of_every_table() -> None:
     shown = markdown()
     sections = shown.split("**`")[1:]
-    assert [section.split("`**")[0] for section in sections] == [table.path for table in TABLES]
-    for table, section in zip(TABLES, sections, strict=True):
+    assert [section.split("`**")[0] for section in sections] == [table.path for table in EVERY_TABLE]
+    for table, section in zip(EVERY_TABLE, sections, strict=True):
         head, blank, names, rule, *rows = section.rstrip().splitlines()
         assert head.endswith(f"one row {table.row}, ordered by {', '.join(table.order)}.")
         assert (blank, names, rule) == ("", "| column | type | unit | meaning |", "|---|---|---|---|")

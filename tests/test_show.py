@@ -18,7 +18,7 @@ from pipeline.artifacts import write_output
 from pipeline.errors import ArtifactError
 from pipeline.schemas import PASSAGES
 from pipeline.show import summary
-from tests.audits import Audited, audit_texts, without_dask
+from tests.audits import Audited, audit, audit_texts, without_dask, write_rows
 
 SHARED = " ".join(f"word{i}er" for i in range(30))
 TEXTS = [f"one {SHARED}", f"two {SHARED}", f"three {SHARED} end", "la " * 40, "la " * 50, "lonely", ""]
@@ -44,10 +44,8 @@ def _copied(audited: Audited, folder: Path) -> Path:
 def _passages(run: Path, rows: list[dict[str, Any]]) -> None:
     """Put other passages into a run, the numbers not given being 1."""
     schema = PASSAGES.arrow_schema()
-    whole = [
-        {field.name: row.get(field.name, False if field.name == "predictable" else 1) for field in schema}
-        for row in rows
-    ]
+    others = {"predictable": False, "risk_tier": "baseline", "evidence_reason": None}
+    whole = [{field.name: row.get(field.name, others.get(field.name, 1)) for field in schema} for row in rows]
     shutil.rmtree(run / "passages")
     write_output(PASSAGES, pa.Table.from_pylist(whole, schema), run / "passages" / "part-00000.parquet")
 
@@ -120,6 +118,22 @@ def test_run_without_a_repeated_passage_says_so(tmp_path: Path) -> None:
     assert "Repeated passages: none." in text
     assert _row(text, "passage (50+") == ["passage (50+ tokens)", "0", "0", "-", "-", "0%", "-"]
     assert "occurrences" not in text
+
+
+def test_exposures_are_told_in_a_sentence(audited: Audited) -> None:
+    text = " ".join(summary(audited.folder, 5).split())
+    high = [row for row in audited.documents if row["exposures"] >= 21]
+    most = max(row["exposures"] for row in audited.documents)
+    assert f"the most exposed text about {most:.3g} times, and {len(high)} documents more" in text
+    assert "In more than one source" not in text
+
+
+def test_what_crosses_sources_is_told_where_sources_are_known(tmp_path: Path) -> None:
+    rows = [{"text": f"one two three four five six {i % 2}", "source": "ab"[i > 1]} for i in range(4)]
+    with without_dask():
+        found = audit(write_rows(tmp_path / "a.jsonl", rows), tmp_path / "out", source_column="source")
+    text = " ".join(summary(found.folder, 5).split())
+    assert "In more than one source: 2 texts, 2 clusters, 0 passages." in text
 
 
 def test_passages_are_listed_by_occurrences_times_tokens(audited: Audited, tmp_path: Path) -> None:

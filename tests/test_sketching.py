@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from pipeline.sketching import CHANCE, estimated, least_agreeing, least_estimate
+from pipeline.sketching import (
+    BY_CHANCE,
+    CHANCE,
+    estimated,
+    least_above_chance,
+    least_agreeing,
+    least_estimate,
+)
 
 
 def test_estimates_are_unbiased_for_sketches_of_one_byte() -> None:
@@ -29,3 +37,10 @@ def test_the_number_of_agreeing_places_says_the_same_as_the_estimate(limit: floa
     counts = np.arange(permutations + 1)
     passing = estimated(counts, permutations) >= least_estimate(limit, permutations) - 1e-12
     assert (counts >= least).tolist() == passing.tolist()
+
+
+@pytest.mark.parametrize("permutations", [8, 64, 128, 256, 1024])
+def test_fewer_agreeing_places_than_chance_may_give_say_nothing(permutations: int) -> None:
+    least = least_above_chance(permutations)
+    chance = stats.binom(permutations, CHANCE)
+    assert chance.sf(least - 1) < BY_CHANCE <= chance.sf(least - 2)

@@ -41,7 +41,7 @@ def pieces(uri: str, size_bytes: int, shard_bytes: int) -> list[Piece]:
     The file does not tell the size of a batch without a read of it, so all count the same.
     """
     with reading(uri, EXPECTED), open_file(uri) as source:
-        if not _is_file(source, uri):
+        if not holds_file_format(source, uri):
             return [Piece(uri, "arrow", 0, 1, size_bytes)]
         n = ipc.open_file(source).num_record_batches
     starts = range(0, max(n, 1), max(1, shard_bytes * n // max(1, size_bytes)))
@@ -58,15 +58,15 @@ def read(piece: Piece, columns: Columns, batch_bytes: int) -> Iterator[Rows]:
 
 
 def _batches(source: pa.NativeFile, piece: Piece, columns: Columns) -> Iterator[pa.RecordBatch]:
-    if not _is_file(source, piece.uri):
-        yield from map(_checked, _opened(ipc.open_stream, source, columns, piece.uri))
-        _check_end(source)
+    if not holds_file_format(source, piece.uri):
+        yield from map(checked, _opened(ipc.open_stream, source, columns, piece.uri))
+        check_end(source)
         return
     file = _opened(ipc.open_file, source, columns, piece.uri)
     if file.num_record_batches < piece.stop:
         raise file_changed(piece.uri, f"{file.num_record_batches} record batches", f"at least {piece.stop}")
     for number in range(piece.start, piece.stop):
-        yield _checked(file.get_batch(number))
+        yield checked(file.get_batch(number))
 
 
 def _opened(how: Any, source: pa.NativeFile, columns: Columns, uri: str) -> Any:
@@ -79,7 +79,7 @@ def _opened(how: Any, source: pa.NativeFile, columns: Columns, uri: str) -> Any:
     return how(source, options=ipc.IpcReadOptions(included_fields=wanted, use_threads=False))
 
 
-def _is_file(source: pa.NativeFile, uri: str) -> bool:
+def holds_file_format(source: pa.NativeFile, uri: str) -> bool:
     """Whether the file has the file format, not the stream format; the source stands at 0 after."""
     magic = source.read(len(FILE_MAGIC))
     source.seek(0)
@@ -94,7 +94,7 @@ def _is_file(source: pa.NativeFile, uri: str) -> bool:
     return bool(magic == FILE_MAGIC)
 
 
-def _check_end(source: pa.NativeFile) -> None:
+def check_end(source: pa.NativeFile) -> None:
     """Refuse a stream that ends without a mark or before the file does."""
     at = source.tell()
     source.seek(0)
@@ -107,7 +107,7 @@ def _check_end(source: pa.NativeFile) -> None:
         raise EOFError(f"there are more bytes after the stream, which ends at byte {at}")
 
 
-def _checked(batch: pa.RecordBatch) -> pa.RecordBatch:
+def checked(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Refuse offsets that point outside their buffers, which a damaged file may hold.
 
     Arrow trusts them: reading on would end the process without a word.

@@ -29,7 +29,7 @@ DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 def read(piece: Piece, columns: Columns, batch_bytes: int) -> Iterator[Rows]:
     """Rows of a CSV or TSV file; rows count the records after the header."""
-    _allow_long_fields()
+    allow_long_fields()
     with (
         reading(piece.uri, f"a {piece.format.upper()} file, compressed as its name says"),
         open_stream(piece.uri) as stream,
@@ -76,7 +76,8 @@ def _noting_end(lines: Iterable[str], ended: list[bool]) -> Iterator[str]:
     ended.append(True)
 
 
-def _allow_long_fields() -> None:
+def allow_long_fields() -> None:
+    """Lift the csv module's limit on the length of a field."""
     # The limit is one for the process. It is a C long, 32 bits wide on some systems.
     try:
         csv.field_size_limit(sys.maxsize)

@@ -72,7 +72,7 @@ def _batches(
             columns=wanted_names(columns),
             use_threads=False,
         )
-        yield from _counted(batches, number, group.num_rows)
+        yield from counted(batches, number, group.num_rows)
 
 
 def _opened(
@@ -89,7 +89,7 @@ def _opened(
     )
 
 
-def _counted(batches: Iterator[pa.RecordBatch], number: int, n_rows: int) -> Iterator[pa.RecordBatch]:
+def counted(batches: Iterator[pa.RecordBatch], number: int, n_rows: int) -> Iterator[pa.RecordBatch]:
     """Refuse a row group whose columns end before or after the rows it is said to have."""
     found = 0
     for batch in batches:

@@ -30,6 +30,7 @@ ANCHORED = pa.schema(
         ("row", pa.int64()),
         ("text_id", pa.uint64()),
         ("source", pa.uint64()),
+        ("licence", pa.uint64()),
         ("anchors", pa.large_binary()),
         ("windows", pa.large_binary()),
     ]
@@ -48,7 +49,7 @@ def write_anchors(texts: pa.Table, anchors: Anchors, counts: NDArray[np.int64], 
     """Write the anchors of a segment's texts; returns how many distinct ones there are.
 
     Args:
-        texts: text_id, text_high, source, piece, row of every document with a token, in order.
+        texts: text_id, text_high, source, licence, piece, row of every document with a token, in order.
         anchors: theirs, back to back. counts: int64[texts], how many each has.
         folder: of the segment.
     """
@@ -63,7 +64,7 @@ def write_anchors(texts: pa.Table, anchors: Anchors, counts: NDArray[np.int64], 
     write_work(rows, folder / "anchors.parquet", "gram")
     places = np.flatnonzero(kept)
     ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts[places])])
-    held = texts.select(["piece", "row", "text_id", "source"]).take(pa.array(places))
+    held = texts.select(["piece", "row", "text_id", "source", "licence"]).take(pa.array(places))
     table = held.append_column("anchors", binary_slices(row, ends))
     table = table.append_column("windows", binary_slices(anchors.windows[wanted], ends))
     write_work(table.cast(ANCHORED), folder / "anchored.parquet")

@@ -30,6 +30,7 @@ MEMBERS = pa.schema(
         ("doc_id", pa.uint64()),
         ("cluster_id", pa.uint64()),
         ("cluster_documents", pa.int64()),
+        ("cluster_texts", pa.int64()),
         ("representative", pa.uint64()),
         ("copies", pa.int64()),
     ]
@@ -43,9 +44,14 @@ TOTALS = pa.schema(
         ("representative", pa.uint64()),
     ]
 )
-SIMILARITIES = pa.schema([("cluster_id", pa.uint64()), ("jaccard", pa.float64())])
+SIMILARITIES = pa.schema([("cluster_id", pa.uint64()), ("doc_id", pa.uint64()), ("jaccard", pa.float64())])
+# How many documents and tokens of a cluster have which source and licence (hashes, 0: none).
 LABELS = pa.schema(
-    [("cluster_id", pa.uint64()), ("source", pa.large_string()), ("sample", pa.large_string())]
+    [
+        *((name, pa.uint64()) for name in ("cluster_id", "source", "licence")),
+        *((name, pa.int64()) for name in ("documents", "tokens")),
+        ("sample", pa.large_string()),
+    ]
 )
 
 
@@ -86,7 +92,16 @@ def find_clusters(verified: Sequence[Verified], path: str) -> Clusters:
     tokens = _sums(member_of, copies * n_tokens, len(ids))
     texts = np.bincount(member_of, minlength=len(ids)).astype(np.int64)
     head = first[member_of]
-    members = table_of(MEMBERS, text_id, doc_id, cluster_id, documents[member_of], doc_id[head], copies)
+    members = table_of(
+        MEMBERS,
+        text_id,
+        doc_id,
+        cluster_id,
+        documents[member_of],
+        texts[member_of],
+        doc_id[head],
+        copies,
+    )
     totals = table_of(TOTALS, ids, documents, texts, tokens, doc_id[first])
     rest = np.flatnonzero(head != np.arange(len(head)))
     pairs = block_pairs(block[head[rest]], block[rest])
@@ -120,7 +135,7 @@ def write_clusters(
 
     Args:
         totals: sizes; similarities: one row a text beside the representative; labels: sources
-            of members and the representative's sample. All sorted by cluster_id.
+            and licences of members and the representative's sample. All sorted by cluster_id.
 
     Returns:
         Numbers of clusters and of clusters with a chained member. Nothing is written without
@@ -132,7 +147,7 @@ def write_clusters(
     similar = frame(read_ranges(similarities, "cluster_id", keys, SIMILARITIES))
     named = frame(read_ranges(labels, "cluster_id", keys, LABELS))
     facts = named.group_by("cluster_id").agg(
-        pl.col("source").drop_nulls().n_unique().cast(pl.Int64).alias("sources"),
+        pl.col("source").filter(pl.col("source") != 0).n_unique().cast(pl.Int64).alias("sources"),
         pl.col("sample").drop_nulls().first(),
     )
     table = (
@@ -152,7 +167,7 @@ def write_clusters(
 
 
 def _similarity(similar: pl.DataFrame, threshold: float) -> pl.DataFrame:
-    ordered = similar.sort("cluster_id", "jaccard")
+    ordered = similar.sort("cluster_id", "jaccard", "doc_id")
     ids, jaccard = ordered["cluster_id"].to_numpy(), ordered["jaccard"].to_numpy()
     _, starts = np.unique(ids, return_index=True)
     if not len(starts):
@@ -160,6 +175,7 @@ def _similarity(similar: pl.DataFrame, threshold: float) -> pl.DataFrame:
     columns = {
         "cluster_id": ids[starts],
         "min_jaccard": jaccard[starts],
+        "least_similar": ordered["doc_id"].to_numpy()[starts],
         "sum_jaccard": np.add.reduceat(jaccard, starts) if len(starts) else jaccard,
         "chained": (
             np.add.reduceat((jaccard < threshold).astype(np.int64), starts) if len(starts) else starts

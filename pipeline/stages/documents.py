@@ -18,12 +18,17 @@ from pipeline.artifacts import (
     write_output,
     write_work,
 )
+from pipeline.label_hashes import label_hashes
+from pipeline.mixture import MILLION, Epochs
 from pipeline.recall import Findable, findable
-from pipeline.schemas import DOCUMENTS
+from pipeline.risk import TIERS, bin_of
+from pipeline.schemas import BINS, DOCUMENTS
 from pipeline.stages.clusters import LABELS, MEMBERS, SIMILARITIES, TOTALS
+from pipeline.stages.exposures import EXPOSED
 from pipeline.stages.pairs import BEST
 from pipeline.stages.parts import Slice
 from pipeline.stages.places import Places
+from pipeline.stages.runs import starts_of_runs
 from pipeline.stages.scan import STATUS, Segment
 from pipeline.stages.spans import REPEATING
 from pipeline.stages.texts import COPIES
@@ -39,8 +44,11 @@ FOUND = pa.schema(
         ("jaccard_to_representative", pa.float64()),
         ("repeated_tokens", pa.int64()),
         ("passage_max_occurrences", pa.int64()),
+        *((name, pa.float64()) for name in ("exposures", "exposures_low", "exposures_high")),
+        ("exposures_by_representative", pa.bool_()),
     ]
 )
+_EXPOSURES = ("exposures", "exposures_low", "exposures_high")
 GRAINS = {"raw": "raw_copies", "exact": "copies", "near": "near_copies"}
 BY_COPIES = pa.schema(
     [
@@ -53,6 +61,8 @@ BY_SOURCE = pa.schema(
     [
         ("source", pa.large_string()),
         ("licence", pa.large_string()),
+        ("source_hash", pa.uint64()),
+        ("licence_hash", pa.uint64()),
         *((name, pa.int64()) for name in ("documents", "tokens", "bytes", "kept")),
         *(
             (f"{grain}_{counted}", pa.int64())
@@ -60,6 +70,7 @@ BY_SOURCE = pa.schema(
             for counted in ("documents", "tokens")
         ),
         *((name, pa.int64()) for name in STATUS),
+        ("exposed_tokens", pa.float64()),  # tokens of each document times its exposures
     ]
 )
 
@@ -82,21 +93,27 @@ class Attached:
 class Rules:
     """What of a configuration decides the documents table.
 
-    threshold: of the near grain. passages: whether they were looked for.
+    threshold: of the near grain. passages: whether they were looked for. epochs: how often training
+    shows each source.
     """
 
     threshold: float
     passages: bool
+    epochs: Epochs
 
 
 @dataclass(frozen=True)
 class DocumentsResult:
-    """One part of the documents table and its share of the summaries."""
+    """One part of the documents table and its share of the summaries: documents and tokens by bin of
+    exposures, and the most exposures (0 without documents)."""
 
     labels: str
     by_copies: str
     by_source: str
     rows: int
+    exposed: tuple[int, ...]
+    exposed_tokens: tuple[int, ...]
+    most_exposures: float
 
 
 def attach(
@@ -105,24 +122,18 @@ def attach(
     path: str,
     *,
     members: str,
-    similarities: Sequence[str],
+    exposed: Sequence[str],
     best: Sequence[str],
     repeating: Sequence[str],
     banding: tuple[int, int],
 ) -> Attached:
     """Bring together, for the texts of a key range, copies, near clusters and passages, by document."""
-    similar = frame(read_ranges(similarities, "text_id", keys, BEST)).select("text_id", "jaccard")
-    member = (
-        frame(read_range(members, "text_id", keys, MEMBERS.names))
-        .join(similar, "text_id", "left")
-        .with_columns(pl.col("jaccard").fill_null(1.0))
-    )
+    exposures = frame(read_ranges(exposed, "text_id", keys, EXPOSED))
+    member = frame(read_range(members, "text_id", keys, MEMBERS.names)).join(exposures, "text_id", "left")
     repeated = frame(read_range(copies, "text_id", keys, COPIES.names)).with_columns(
         pl.col("doc_id").min().over("text_id", "is_node").alias("first")
     )
-    near = member.select(
-        "text_id", "cluster_id", "cluster_documents", "representative", "jaccard", is_node=True
-    )
+    near = member.drop("doc_id", "copies", "cluster_texts").with_columns(is_node=True)
     joined = repeated.join(near, ["text_id", "is_node"], "left").with_columns(
         pl.coalesce("cluster_id", pl.when("is_node").then("text_id")).alias("cluster_id")
     )
@@ -150,6 +161,8 @@ def attach(
 
 
 def _write_found(joined: pl.DataFrame, member: pl.DataFrame, passages: pl.DataFrame, path: str) -> str:
+    # By NumPy: polars multiplies by the reciprocal, which is not quite the same.
+    joined = joined.with_columns(pl.Series("alone", joined["weight"].to_numpy() / MILLION))
     # Passages are known of the first document of each text.
     of_repeated = joined.join(passages.rename({"doc_id": "first"}).drop("text_id"), "first", "left").select(
         "doc_id",
@@ -161,6 +174,8 @@ def _write_found(joined: pl.DataFrame, member: pl.DataFrame, passages: pl.DataFr
         pl.when(pl.col("cluster_id").is_not_null()).then(pl.col("jaccard").fill_null(1.0)).alias("jaccard"),
         "repeated_tokens",
         "passage_max_occurrences",
+        *(pl.coalesce(name, "alone").alias(name) for name in _EXPOSURES),
+        "exposures_by_representative",
     )
     of_single = member.filter(pl.col("copies") == 1).select(
         "doc_id",
@@ -170,12 +185,14 @@ def _write_found(joined: pl.DataFrame, member: pl.DataFrame, passages: pl.DataFr
         "cluster_id",
         "representative",
         "jaccard",
+        *_EXPOSURES,
+        "exposures_by_representative",
     )
     of_single = of_single.join(
         passages.join(joined, "doc_id", "anti").drop("text_id"), "doc_id", "full", coalesce=True
     )
     found = (
-        pl.concat([of_repeated, of_single])
+        pl.concat([of_repeated, of_single.select(of_repeated.columns)])
         .rename({"jaccard": "jaccard_to_representative"})
         .select(FOUND.names)
         .sort("doc_id")
@@ -184,8 +201,8 @@ def _write_found(joined: pl.DataFrame, member: pl.DataFrame, passages: pl.DataFr
 
 
 def _write_similarities(member: pl.DataFrame, path: str) -> str:
-    others = member.filter(pl.col("doc_id") != pl.col("representative")).select("cluster_id", "jaccard")
-    table = others.sort("cluster_id", "jaccard").to_arrow().cast(SIMILARITIES)
+    others = member.filter(pl.col("doc_id") != pl.col("representative")).select(SIMILARITIES.names)
+    table = others.sort(SIMILARITIES.names).to_arrow().cast(SIMILARITIES)
     return write_work(table, f"{path}-similarities.parquet", "cluster_id")
 
 
@@ -232,7 +249,7 @@ def write_documents(
         pl.coalesce("representative", "doc_id").alias("representative"),
         (pl.col("jaccard_to_representative") < rules.threshold).fill_null(False).alias("chained"),
     ).with_columns((pl.col("representative") == pl.col("doc_id")).alias("keep"))
-    documents = _with_passages(documents, rules.passages)
+    documents = _with_exposures(_with_passages(documents, rules.passages), rules.epochs)
     names = DOCUMENTS.arrow_schema().names
     write_output(DOCUMENTS, documents.select(names).to_arrow(), output)
     return DocumentsResult(
@@ -240,7 +257,28 @@ def write_documents(
         write_work(_by_copies(documents).to_arrow().cast(BY_COPIES), f"{path}-copies.parquet"),
         write_work(_by_source(documents).to_arrow().cast(BY_SOURCE), f"{path}-sources.parquet"),
         len(documents),
+        *_by_exposures(documents),
     )
+
+
+def _with_exposures(documents: pl.DataFrame, epochs: Epochs) -> pl.DataFrame:
+    hashes = {name: label_hashes(documents[name].to_arrow()) for name in ("source", "licence")}
+    alone = pl.Series(epochs.of(hashes["source"]) / MILLION)
+    documents = documents.with_columns(
+        *(pl.coalesce(name, alone).alias(name) for name in _EXPOSURES),
+        pl.col("exposures_by_representative").fill_null(False),
+        *(pl.Series(f"{name}_hash", values) for name, values in hashes.items()),
+    )
+    tier = pl.Series(TIERS).gather(bin_of(documents["exposures"].to_numpy()))
+    return documents.with_columns(tier.alias("risk_tier"))
+
+
+def _by_exposures(documents: pl.DataFrame) -> tuple[tuple[int, ...], tuple[int, ...], float]:
+    exposures = documents["exposures"].to_numpy()
+    sums = np.zeros((2, len(BINS)), np.int64)
+    np.add.at(sums[0], bin_of(exposures), 1)
+    np.add.at(sums[1], bin_of(exposures), documents["n_tokens"].to_numpy())
+    return tuple(sums[0].tolist()), tuple(sums[1].tolist()), float(exposures.max(initial=0.0))
 
 
 def _with_passages(documents: pl.DataFrame, looked_for: bool) -> pl.DataFrame:
@@ -254,10 +292,13 @@ def _with_passages(documents: pl.DataFrame, looked_for: bool) -> pl.DataFrame:
 
 def _write_labels(documents: pl.DataFrame, path: str) -> str:
     clustered = documents.filter(pl.col("cluster_id").is_not_null())
-    labels = clustered.group_by("cluster_id", "source").agg(
-        pl.col("sample").filter(pl.col("keep")).first().alias("sample")
+    keys = ["cluster_id", "source", "licence"]
+    labels = clustered.group_by("cluster_id", source="source_hash", licence="licence_hash").agg(
+        pl.len().cast(pl.Int64).alias("documents"),
+        pl.sum("n_tokens").alias("tokens"),
+        pl.col("sample").filter(pl.col("keep")).first(),
     )
-    table = labels.sort("cluster_id", "source").select(LABELS.names).to_arrow().cast(LABELS)
+    table = labels.sort(keys).select(LABELS.names).to_arrow().cast(LABELS)
     return write_work(table, f"{path}-labels.parquet", "cluster_id")
 
 
@@ -285,7 +326,9 @@ def _by_source(documents: pl.DataFrame) -> pl.DataFrame:
     repeated.append((pl.col("repeated_tokens") > 0).sum().cast(pl.Int64).alias("passage_documents"))
     repeated.append(pl.sum("repeated_tokens").alias("passage_tokens"))
     status = [(pl.col("status") == name).sum().cast(pl.Int64).alias(name) for name in STATUS]
-    return documents.group_by("source", "licence").agg(
+    keys = ["source_hash", "licence_hash"]
+    sums = documents.group_by("source", "licence").agg(
+        pl.col(keys).first(),
         pl.len().cast(pl.Int64).alias("documents"),
         pl.sum("n_tokens").alias("tokens"),
         pl.sum("n_bytes").alias("bytes"),
@@ -293,3 +336,15 @@ def _by_source(documents: pl.DataFrame) -> pl.DataFrame:
         *repeated,
         *status,
     )
+    return sums.join(_exposed_tokens(documents), keys).select(BY_SOURCE.names)
+
+
+def _exposed_tokens(documents: pl.DataFrame) -> pl.DataFrame:
+    # Floats, added in the order of the documents.
+    source, licence = (documents[name].to_numpy() for name in ("source_hash", "licence_hash"))
+    order = np.lexsort((licence, source))
+    starts = starts_of_runs(source[order], licence[order])
+    exposed = (documents["exposures"] * documents["n_tokens"]).to_numpy()[order]
+    total = np.add.reduceat(exposed, starts) if len(starts) else exposed
+    at = order[starts]
+    return pl.DataFrame({"source_hash": source[at], "licence_hash": licence[at], "exposed_tokens": total})

@@ -48,6 +48,8 @@ SHINGLES_A_TEXT, FEWEST_TRIES, MOST_TRIES = 1 << 18, 128, 1024
 SCOUTS, TRIES_OF_SCOUT = 4, 8  # texts that look again for a cluster that may belong to another
 BUDGET = 1 << 28  # sketches compared in a component on the second look: about two seconds
 BEST = pa.schema([("text_id", pa.uint64()), ("jaccard", pa.float64())])
+# Compared pairs of texts, by `left`; which end that is tells nothing.
+SIMILAR = pa.schema([("left", pa.uint64()), ("right", pa.uint64()), ("jaccard", pa.float64())])
 MEMBER_EDGES = pa.schema([("left", pa.uint64()), ("right", pa.uint64())])
 NODES = pa.schema(
     [
@@ -67,6 +69,7 @@ class Verified:
     Attributes:
         pairs: pairs at or above the floor, sorted by doc_a.
         edges: a spanning forest of the pairs at or above the threshold, as text_ids.
+        similar: all compared pairs, as text_ids, but those that their sizes alone rule out.
         nodes: their texts. best: each text's highest similarity among them, sorted by text_id.
         compared, looked_again, at_floor, at_threshold: numbers of pairs.
         left_out: texts that the second look had no budget for.
@@ -75,6 +78,7 @@ class Verified:
 
     pairs: str
     edges: str
+    similar: str
     nodes: str
     best: str
     compared: int
@@ -239,6 +243,7 @@ def verify(pair: int, path: str, *, edges: Sequence[str], sets: Sequence[str], n
     return Verified(
         write_work(_pair_rows(blocks, found, at_floor), f"{path}-pairs.parquet", "doc_a"),
         write_work(table_of(MEMBER_EDGES, left[joins], right[joins]), f"{path}-edges.parquet"),
+        _write_similar(blocks, found, f"{path}-similar.parquet"),
         write_work(blocks.rows.select(NODES.names).take(pa.array(at)).cast(NODES), f"{path}-nodes.parquet"),
         write_work(best, f"{path}-best.parquet", "text_id"),
         len(found.left),
@@ -250,14 +255,32 @@ def verify(pair: int, path: str, *, edges: Sequence[str], sets: Sequence[str], n
     )
 
 
+def _write_similar(blocks: _Blocks, found: _Comparison, path: str) -> str:
+    compared = found.shared >= 0
+    left, right = blocks.text_id[found.left[compared]], blocks.text_id[found.right[compared]]
+    order = np.argsort(left)
+    return write_work(
+        table_of(SIMILAR, left[order], right[order], found.jaccard[compared][order]), path, "left"
+    )
+
+
+@dataclass(frozen=True)
+class Linked:
+    """Members of clusters compared with their representatives: each member's similarity by text_id,
+    the pairs at or above the floor by doc_a, and all of them as `SIMILAR`."""
+
+    similarity: str
+    pairs: str
+    similar: str
+
+
 def measure_links(
     pair: int, path: str, *, links: Sequence[str], sets: Sequence[str], near: NearConfig
-) -> tuple[str, str]:
+) -> Linked:
     """Compare cluster members with their representatives, whatever the similarity.
 
-    Returns:
-        Paths of (text_id, jaccard) sorted by text_id, `left` of a link being the representative,
-        and of those pairs at or above the floor, sorted by doc_a.
+    Args:
+        links: tables of links sorted by pair of blocks; `left` is the representative.
     """
     blocks = _blocks(sets, pair, near.permutations)
     table = read_ranges(links, "blocks", (pair, pair + 1), BLOCK_EDGES)
@@ -269,20 +292,27 @@ def measure_links(
     order = np.argsort(member_of)
     similarity = table_of(BEST, member_of[order], found.jaccard[order])
     pairs = _pair_rows(blocks, found, found.jaccard >= near.floor)
-    return (
+    return Linked(
         write_work(similarity, f"{path}-similarity.parquet", "text_id"),
         write_work(pairs, f"{path}-pairs.parquet", "doc_a"),
+        _write_similar(blocks, found, f"{path}-similar.parquet"),
     )
 
 
-def write_pairs(docs: KeyRange, path: str, *, pairs: Sequence[str], threshold: float) -> tuple[int, int]:
+@dataclass(frozen=True)
+class PairsResult:
+    """Numbers of pairs: all, at or above the threshold, and by hundredth of similarity."""
+
+    rows: int
+    at_threshold: int
+    by_hundredth: tuple[int, ...]
+
+
+def write_pairs(docs: KeyRange, path: str, *, pairs: Sequence[str], threshold: float) -> PairsResult:
     """Write the pairs whose doc_a lies in a range as one output file.
 
     A member's similarity to its representative may have been computed twice, as a candidate and
     as a link; it stands once. Nothing is written when there is no pair.
-
-    Returns:
-        Numbers of pairs and of pairs at or above the threshold.
     """
     table = read_ranges(pairs, "doc_a", docs, COMPARED)
     a, b = uint64(table, "doc_a"), uint64(table, "doc_b")
@@ -291,4 +321,8 @@ def write_pairs(docs: KeyRange, path: str, *, pairs: Sequence[str], threshold: f
     table = table.take(pa.array(once))
     if len(table):
         write_output(PAIRS, table, path)
-    return len(table), int(np.count_nonzero(table.column("jaccard").to_numpy() >= threshold))
+    jaccard = table.column("jaccard").to_numpy()
+    # 0.29 * 100 is a little less than 29; what is added is less than two shares of shingles differ by.
+    hundredth = np.minimum((jaccard * 100 + 1e-9).astype(np.int64), 99)
+    counts = np.bincount(hundredth, minlength=100)
+    return PairsResult(len(table), int(np.count_nonzero(jaccard >= threshold)), tuple(counts.tolist()))

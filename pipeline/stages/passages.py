@@ -10,9 +10,11 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline.artifacts import END_OF_KEYS, KeyRange, frame, read_ranges, uint64, write_output, write_work
+from pipeline.mixture import MILLION, Epochs
+from pipeline.risk import PREDICTABLE, TIERS, Evidence, bin_of
 from pipeline.schemas import BINS, PASSAGES
 from pipeline.stages.runs import starts_of_runs
-from pipeline.stages.unitigs import EXAMPLES, PASSAGE_SOURCES, PLACES, Cut
+from pipeline.stages.unitigs import EXAMPLES, PASSAGE_LABELS, PLACES, Cut
 
 COUNTED = pa.schema([*PLACES, ("occurrences", pa.int64())])
 
@@ -26,6 +28,8 @@ class PassagesResult:
         by_bin: how many passages there are in each repeat bin.
         passages, predictable, spans: how many there are.
         most_tokens, most_occurrences: of the longest and of the most frequent; 0 without any.
+        exposed, exposed_tokens: passages that are not predictable, and their lengths together, by bin
+            of exposures.
     """
 
     places: str
@@ -35,9 +39,26 @@ class PassagesResult:
     spans: int
     most_tokens: int
     most_occurrences: int
+    exposed: tuple[int, ...]
+    exposed_tokens: tuple[int, ...]
 
 
-def write_passages(keys: KeyRange, output: str, path: str, *, cuts: Sequence[Cut]) -> PassagesResult:
+@dataclass(frozen=True)
+class Exposing:
+    """What decides the exposures and the risk of a passage.
+
+    epochs: how often training shows each source. evidence: by bin of exposures, for the configured
+    model. labelled: whether documents have sources or licences.
+    """
+
+    epochs: Epochs
+    evidence: tuple[Evidence, ...]
+    labelled: bool
+
+
+def write_passages(
+    keys: KeyRange, output: str, path: str, *, cuts: Sequence[Cut], exposing: Exposing
+) -> PassagesResult:
     """Count the passages whose ids lie in a key range, and write them as one output file.
 
     Nothing is written to `output` without passages.
@@ -67,7 +88,7 @@ def write_passages(keys: KeyRange, output: str, path: str, *, cuts: Sequence[Cut
             for name in ("tokens", "doc_id", "byte_start", "byte_end")
         },
     }
-    passages = _described(pl.DataFrame(counted), cuts, keys)
+    passages = _judged(_described(pl.DataFrame(counted), cuts, keys, exposing), exposing.evidence)
     write_output(PASSAGES, passages.select(PASSAGES.arrow_schema().names).to_arrow(), output)
     of_place = np.repeat(occurrences, np.diff(np.append(starts, len(passage))))
     annotated = places.append_column("occurrences", pa.array(of_place)).take(pa.array(np.argsort(doc_id)))
@@ -80,21 +101,59 @@ def write_passages(keys: KeyRange, output: str, path: str, *, cuts: Sequence[Cut
         len(annotated),
         int(counted["tokens"].max()),
         int(occurrences.max()),
+        *_by_exposures(passages),
     )
 
 
 def _nothing(path: str) -> PassagesResult:
-    return PassagesResult(write_work(COUNTED.empty_table(), path, "doc_id"), (0,) * len(BINS), 0, 0, 0, 0, 0)
+    bins = (0,) * len(BINS)
+    nothing = (bins, 0, 0, 0, 0, 0, bins, bins)
+    return PassagesResult(write_work(COUNTED.empty_table(), path, "doc_id"), *nothing)
 
 
-def _described(passages: pl.DataFrame, cuts: Sequence[Cut], keys: KeyRange) -> pl.DataFrame:
-    # With sources, and the text of the first place: cuts come in the order of the documents.
-    sources = frame(read_ranges([c.sources for c in cuts], "passage_id", keys, PASSAGE_SOURCES))
-    by_source = sources.unique().group_by("passage_id").agg(pl.len().cast(pl.Int64).alias("sources"))
+def _described(
+    passages: pl.DataFrame, cuts: Sequence[Cut], keys: KeyRange, exposing: Exposing
+) -> pl.DataFrame:
+    # With sources, exposures, and the text of the first place: cuts come in the order of the documents.
+    labels = frame(read_ranges([c.labels for c in cuts], "passage_id", keys, PASSAGE_LABELS))
+    epochs = pl.Series("epochs", exposing.epochs.of(labels["source"].to_numpy()))
+    of_labels = (
+        labels.with_columns(epochs * labels["places"])
+        .group_by("passage_id")
+        .agg(
+            pl.col("source").filter(pl.col("source") != 0).n_unique().cast(pl.Int64).alias("sources"),
+            pl.col("epochs").sum().alias("weight"),
+        )
+    )
     examples = frame(read_ranges([c.examples for c in cuts], "passage_id", keys, EXAMPLES))
-    return (
-        passages.join(by_source, "passage_id", "left")
+    weight = "weight" if exposing.labelled else pl.col("occurrences") * exposing.epochs.rest
+    found = (
+        passages.join(of_labels, "passage_id", "left")
         .join(examples.unique("passage_id", keep="first", maintain_order=True), "passage_id", "left")
-        .with_columns(pl.col("sources").fill_null(0))
+        .with_columns(pl.col("sources").fill_null(0), weight=weight)
         .sort("passage_id")
     )
+    # By NumPy: polars multiplies by the reciprocal, which is not quite the same.
+    return found.with_columns(pl.Series("exposures", found["weight"].to_numpy() / MILLION))
+
+
+def _judged(passages: pl.DataFrame, evidence: Sequence[Evidence]) -> pl.DataFrame:
+    place = pl.Series(bin_of(passages["exposures"].to_numpy()))
+    risky = ~pl.col("predictable")
+    low, high = ([getattr(known, name) for known in evidence] for name in ("low", "high"))
+    reasons = pl.Series([known.reason for known in evidence], dtype=pl.String)
+    return passages.with_columns(
+        pl.when(risky).then(pl.Series(TIERS).gather(place)).alias("risk_tier"),
+        pl.when(risky).then(pl.Series(low, dtype=pl.Float64).gather(place)).alias("evidence_low"),
+        pl.when(risky).then(pl.Series(high, dtype=pl.Float64).gather(place)).alias("evidence_high"),
+        pl.when(risky).then(reasons.gather(place)).otherwise(pl.lit(PREDICTABLE)).alias("evidence_reason"),
+    )
+
+
+def _by_exposures(passages: pl.DataFrame) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    risky = passages.filter(~pl.col("predictable"))
+    place, tokens = bin_of(risky["exposures"].to_numpy()), risky["tokens"].to_numpy()
+    counts, lengths = np.zeros(len(BINS), np.int64), np.zeros(len(BINS), np.int64)
+    np.add.at(counts, place, 1)
+    np.add.at(lengths, place, tokens)
+    return tuple(counts.tolist()), tuple(lengths.tolist())

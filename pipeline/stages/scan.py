@@ -17,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from xxhash import xxh3_64_intdigest
 
 from pipeline.artifacts import KeyRange, read_range, table_of, uint64, write_work
 from pipeline.composing import nfkc
@@ -25,6 +24,7 @@ from pipeline.errors import InputChangedError, InputError
 from pipeline.kernels import scan as kernel
 from pipeline.kernels.buffers import binary_rows, rows_of_binary, text_buffers
 from pipeline.kernels.minimizers import Anchors, room, roomier, sampler
+from pipeline.label_hashes import label_hashes
 from pipeline.readers.formats import read
 from pipeline.readers.rows import Columns, Rows
 from pipeline.stages.anchors import MOST_ANCHORS, joined_anchors, write_anchors
@@ -82,7 +82,9 @@ class ScanResult:
 
 def texts_schema(permutations: int) -> pa.Schema:
     """Columns of a segment's `texts` file, sorted by text_id."""
-    hashes = [(name, pa.uint64()) for name in ("text_id", "text_high", "raw_low", "raw_high", "source")]
+    hashes = [
+        (name, pa.uint64()) for name in ("text_id", "text_high", "raw_low", "raw_high", "source", "licence")
+    ]
     rest = [("piece", pa.int64()), ("row", pa.int64()), ("n_tokens", pa.int64())]
     return pa.schema([*hashes, *rest, ("sketch", pa.binary(permutations))])
 
@@ -282,7 +284,10 @@ class _Segments:
             found.normalised[tokens, 1],
             found.raw[tokens, 0],
             found.raw[tokens, 1],
-            source_hashes(sources.take(pa.array(tokens))),
+            label_hashes(sources.take(pa.array(tokens))),
+            np.zeros(len(tokens), np.uint64)
+            if rows.licences is None
+            else label_hashes(rows.licences.take(pa.array(tokens))),
             numbers[tokens],
             rows.rows.to_numpy()[tokens],
             found.n_tokens[tokens],
@@ -309,14 +314,6 @@ class _Segments:
             )
             self.written.append(Segment(self.shard.number, str(path), documents, anchors))
         self.documents, self.texts, self.keys, self.anchors, self.anchor_counts = [], [], [], [], []
-
-
-def source_hashes(sources: pa.Array) -> NDArray[np.uint64]:
-    """XXH3-64 of each source, 0 where there is none."""
-    coded = sources.dictionary_encode()
-    names = [max(xxh3_64_intdigest(name.encode()), 1) for name in coded.dictionary.to_pylist()]
-    hashes = np.array([*names, 0], np.uint64)
-    return np.asarray(hashes[coded.indices.fill_null(len(names)).to_numpy()])
 
 
 def _bands(text_ids: NDArray[np.uint64], keys: NDArray[np.uint64]) -> pa.Table:

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from pipeline.artifacts import PART_ROWS, frame, read_work, write_output
-from pipeline.errors import InputError
-from pipeline.recall import Findable, estimate
-from pipeline.schemas import BINS, HISTOGRAM, METRICS, REJECTS, SOURCES
-from pipeline.stages.documents import BY_COPIES, BY_SOURCE, GRAINS, DocumentsResult
-from pipeline.stages.inputs import InputFile, Shard
-from pipeline.stages.places import Places
-from pipeline.stages.scan import STATUS, ScanResult
+from pipeline.artifacts import frame, read_work, write_output
+from pipeline.config import NearConfig
+from pipeline.mixture import Epochs
+from pipeline.recall import Findable, detection, estimate
+from pipeline.risk import TIERS, Evidence
+from pipeline.schemas import BINS, HISTOGRAM, METRICS, RISK, SIMILARITY
+from pipeline.stages.documents import BY_COPIES, GRAINS, DocumentsResult
+from pipeline.stages.overlap import Overlapped, Ranks
+from pipeline.stages.pairs import PairsResult
+from pipeline.stages.scan import STATUS
+from pipeline.stages.sources import sums_of_sources, write_overlap, write_sources
+from pipeline.stages.texts import TextsResult
 
 Figures = dict[str, tuple[float | None, str]]  # value and unit by name
 
@@ -34,6 +39,26 @@ class PassageTotals:
     passages: tuple[int, ...]
     tokens: tuple[int, ...]
     bytes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the stages of a run found, as far as the summaries tell of it.
+
+    Attributes:
+        documents, texts, pairs: results of these stages. recall: what each range of texts says about it.
+        overlaps: see `overlap`; ranks: the names in them.
+        passages: of the passage grain, if passages were looked for; exposed: see `passages`.
+    """
+
+    documents: Sequence[DocumentsResult]
+    texts: Sequence[TextsResult]
+    pairs: Sequence[PairsResult]
+    recall: Sequence[Findable]
+    overlaps: Sequence[Overlapped]
+    ranks: Sequence[Ranks]
+    passages: PassageTotals | None
+    exposed: tuple[tuple[int, ...], tuple[int, ...]] | None
 
 
 def _by_copies(parts: Sequence[DocumentsResult]) -> pl.DataFrame:
@@ -89,37 +114,6 @@ def _of_passages(table: pl.DataFrame, totals: PassageTotals) -> pl.DataFrame:
     )
 
 
-def write_sources(parts: Sequence[DocumentsResult], passages: bool, path: str) -> None:
-    """Write documents, tokens and repeated shares by source and licence.
-
-    Args:
-        passages: whether they were looked for.
-    """
-    rows = _merged([part.by_source for part in parts], BY_SOURCE, ["source", "licence"])
-    tokens = pl.max_horizontal(pl.col("tokens"), pl.lit(1))
-    table = rows.select(
-        "source",
-        "licence",
-        "documents",
-        "tokens",
-        "bytes",
-        *(pl.col(f"{grain}_documents").alias(f"{grain}_repeated_documents") for grain in GRAINS),
-        *(
-            (pl.col(f"{grain}_tokens") / tokens).alias(f"{grain}_repeated_tokens_fraction")
-            for grain in GRAINS
-        ),
-        *(
-            pl.when(pl.lit(passages)).then(value).alias(name)
-            for name, value in (
-                ("passage_repeated_documents", pl.col("passage_documents")),
-                ("passage_repeated_tokens_fraction", pl.col("passage_tokens") / tokens),
-            )
-        ),
-        pl.col("kept").alias("kept_documents"),
-    )
-    write_output(SOURCES, table.to_arrow(), path)
-
-
 def _sum(rows: pl.DataFrame, column: str) -> int:
     return int(rows[column].sum())
 
@@ -144,26 +138,95 @@ def grain_figures(parts: Sequence[DocumentsResult]) -> Figures:
     return figures
 
 
-def passage_figures(parts: Sequence[DocumentsResult]) -> Figures:
-    """The headline figures of the passage grain that come from documents."""
-    rows = _merged([part.by_source for part in parts], BY_SOURCE, ["source", "licence"])
-    repeated, tokens = _sum(rows, "passage_tokens"), _sum(rows, "tokens")
+def distinct_figures(parts: Sequence[DocumentsResult]) -> Figures:
+    """What is left of tokens and bytes when every copy but one is left out."""
+    rows = _by_copies(parts)
+    once = {name: pl.col(name) // pl.col("copies") for name in ("tokens", "bytes")}
+    exact, raw = (rows.filter(pl.col("grain") == grain).select(**once) for grain in ("exact", "raw"))
     return {
-        "passage_repeated_documents": (_sum(rows, "passage_documents"), "documents"),
+        "exact_distinct_tokens": (_sum(exact, "tokens"), "tokens"),
+        "raw_distinct_bytes": (_sum(raw, "bytes"), "bytes"),
+    }
+
+
+def passage_figures(sources: pl.DataFrame) -> Figures:
+    """The headline figures of the passage grain that come from documents."""
+    repeated, tokens = _sum(sources, "passage_tokens"), _sum(sources, "tokens")
+    return {
+        "passage_repeated_documents": (_sum(sources, "passage_documents"), "documents"),
         "passage_repeated_tokens": (repeated, "tokens"),
         "passage_repeated_tokens_fraction": (repeated / tokens if tokens else None, "0 to 1"),
     }
 
 
-def corpus_figures(parts: Sequence[DocumentsResult]) -> Figures:
+def corpus_figures(sources: pl.DataFrame) -> Figures:
     """Size of the corpus, and its documents by status."""
-    rows = _merged([part.by_source for part in parts], BY_SOURCE, ["source", "licence"])
     figures: Figures = {}
     for name in ("documents", "tokens", "bytes"):
-        figures[name] = _sum(rows, name), name
+        figures[name] = _sum(sources, name), name
     for status in STATUS:
-        figures[f"{status}_documents"] = _sum(rows, status), "documents"
+        figures[f"{status}_documents"] = _sum(sources, status), "documents"
     return figures
+
+
+def crossing_figures(overlaps: Sequence[Overlapped]) -> Figures:
+    """Groups that stand in two sources or more; not defined where no source or grain is known."""
+    figures: Figures = {}
+    for grain, unit in (("exact", "texts"), ("near", "clusters"), ("passage", "passages")):
+        found = [
+            count
+            for part in overlaps
+            if part.grain == grain
+            for kind, count in part.crossing
+            if kind == "source"
+        ]
+        figures[f"cross_source_{unit}"] = sum(found) if found else None, unit
+    return figures
+
+
+def write_risk(
+    documents: Sequence[DocumentsResult],
+    passages: tuple[tuple[int, ...], tuple[int, ...]] | None,
+    evidence: Sequence[Evidence],
+    path: str,
+) -> None:
+    """Write documents and passages by bin of exposures, with what is published about each."""
+    nothing = np.zeros(len(BINS), np.int64)
+    counts, tokens = (
+        sum((np.array(getattr(part, name)) for part in documents), start=nothing).tolist()
+        for name in ("exposed", "exposed_tokens")
+    )
+    found = {"document": ("documents", counts, tokens)}
+    if passages is not None:
+        found["passage"] = ("passages", *passages)
+    rows = [
+        {
+            "grain": grain,
+            "bin": BINS[i][1],
+            "exposures_min": BINS[i][0],
+            "risk_tier": TIERS[i],
+            counted: numbers[i],
+            "tokens": lengths[i],
+            "evidence_low": known.low,
+            "evidence_high": known.high,
+            "evidence_reason": known.reason,
+        }
+        for grain, (counted, numbers, lengths) in found.items()
+        for i, known in enumerate(evidence)
+    ]
+    write_output(RISK, pa.Table.from_pylist(rows, RISK.arrow_schema()), path)
+
+
+def write_similarity(pairs: Sequence[PairsResult], near: NearConfig, path: str) -> None:
+    """Write verified pairs by hundredth of similarity, and how likely each is to be found."""
+    counts = sum((np.array(part.by_hundredth) for part in pairs), start=np.zeros(100, np.int64))
+    edges = np.arange(int(near.floor * 100 + 1e-9), 101)
+    low, high = edges[:-1] / 100, edges[1:] / 100
+    if not len(low):  # a floor of 1
+        low, high, edges = np.array([0.99]), np.array([1.0]), np.array([99, 100])
+    columns = (low, high, counts[edges[:-1]], detection(low, *near.banding))
+    names = SIMILARITY.arrow_schema().names
+    write_output(SIMILARITY, pa.table(dict(zip(names, columns, strict=True))), path)
 
 
 def write_metrics(figures: Figures, path: str) -> None:
@@ -180,122 +243,41 @@ def write_metrics(figures: Figures, path: str) -> None:
 
 
 def write_summary(
-    parts: Sequence[DocumentsResult],
-    found: Sequence[Findable],
-    totals: PassageTotals | None,
+    found: Found,
     figures: Figures,
+    near: NearConfig,
+    epochs: Epochs,
+    evidence: Sequence[Evidence],
     folder: str,
 ) -> Figures:
-    """Write histogram, sources and metrics.
+    """Write all tables of the summary but the examples.
 
     Args:
-        found: what each key range says about recall. totals: of the passage grain, if passages were
-            looked for. figures: those known from earlier stages.
+        figures: those known from earlier stages. epochs: how often training shows each source.
+        evidence: by bin of exposures, for the configured model.
 
     Returns:
         All figures.
     """
-    write_histogram(parts, totals, f"{folder}/histogram.parquet")
-    write_sources(parts, totals is not None, f"{folder}/sources.parquet")
-    recall = estimate(found, int(figures["unsettled_texts"][0] or 0))
+    sources = sums_of_sources(found.documents)
+    write_histogram(found.documents, found.passages, f"{folder}/histogram.parquet")
+    write_similarity(found.pairs, near, f"{folder}/similarity.parquet")
+    write_sources(sources, found.texts, epochs, found.passages is not None, f"{folder}/sources.parquet")
+    write_overlap(sources, found.overlaps, found.ranks, f"{folder}/source_overlap.parquet")
+    write_risk(found.documents, found.exposed, evidence, f"{folder}/risk.parquet")
+    recall = estimate(found.recall, int(figures["unsettled_texts"][0] or 0))
     every = {
         **figures,
-        **corpus_figures(parts),
-        **grain_figures(parts),
-        **({} if totals is None else passage_figures(parts)),
-        "near_findable_texts": (sum(part.found for part in found), "texts"),
+        **corpus_figures(sources),
+        **grain_figures(found.documents),
+        **distinct_figures(found.documents),
+        **crossing_figures(found.overlaps),
+        **({} if found.passages is None else passage_figures(sources)),
+        "max_exposures": (max((part.most_exposures for part in found.documents), default=None), "exposures"),
+        "near_findable_texts": (sum(part.found for part in found.recall), "texts"),
         "recall": (recall.estimate, "0 to 1"),
         "recall_low": (recall.low, "0 to 1"),
         "recall_high": (recall.high, "0 to 1"),
     }
     write_metrics(every, f"{folder}/metrics.parquet")
     return every
-
-
-def write_rejects(
-    shards: Sequence[Shard],
-    results: Sequence[ScanResult],
-    places: str,
-    bad_files: Sequence[tuple[int, InputFile, InputError]],
-    folder: str,
-) -> int:
-    """Write every rejected row and file, in order of file and row; returns their number.
-
-    One file is written even when nothing was rejected, so that a query over the folder works.
-    """
-    located = Places(places)
-    waiting = sorted(bad_files, key=lambda bad: bad[0])
-    held: list[pl.DataFrame] = []
-    parts = total = 0
-    schema = {
-        "file_id": pl.UInt64,
-        "uri": pl.String,
-        "row": pl.Int64,
-        "reason": pl.String,
-        "detail": pl.String,
-    }
-
-    def flush(least: int) -> None:
-        nonlocal held, parts
-        rows = pl.concat([pl.DataFrame(schema=schema), *held])
-        while len(rows) >= least:
-            part = rows.head(PART_ROWS).select(REJECTS.arrow_schema().names)
-            write_output(REJECTS, part.to_arrow(), f"{folder}/part-{parts:05d}.parquet")
-            rows, parts = rows.slice(PART_ROWS), parts + 1
-            if least == 0:
-                break
-        held = [rows]
-
-    for number, (shard, result) in enumerate(zip(shards, results, strict=True)):
-        rows = _rejected(shard, result, located)
-        last = number + 1 == len(shards)
-        due = [bad for bad in waiting if last or bad[0] <= shard.pieces[-1].file_id]
-        waiting = waiting[len(due) :]
-        files = [(i, f.shown_uri, None, "unreadable_file", _one_line(e)) for i, f, e in due]
-        rows = pl.concat([rows, pl.DataFrame(files, schema=schema, orient="row")]).sort(
-            "file_id", "row", nulls_last=False
-        )
-        held.append(rows)
-        total += len(rows)
-        if sum(len(part) for part in held) >= PART_ROWS:
-            flush(PART_ROWS)
-    if not shards:
-        files = [(i, f.shown_uri, None, "unreadable_file", _one_line(e)) for i, f, e in waiting]
-        held, total = [pl.DataFrame(files, schema=schema, orient="row")], len(files)
-        flush(PART_ROWS)
-    if parts == 0 or any(not part.is_empty() for part in held):
-        flush(0)
-    return total
-
-
-def first_reject(shards: Sequence[Shard], results: Sequence[ScanResult]) -> str:
-    """The first rejected row, in words; there is one."""
-    shard, result = next(pair for pair in zip(shards, results, strict=True) if pair[1].rejected)
-    row = read_work(result.rejects).slice(0, 1).to_pylist()[0]
-    piece = shard.pieces[row["piece"]]
-    place = (
-        f"row {row['row']}"
-        if piece.piece.start == 0
-        else f"row {row['row']} of the part from {piece.piece.start}"
-    )
-    return f"{piece.file.uri}, {place}: {row['reason']} ({row['detail']})"
-
-
-def _one_line(error: InputError) -> str:
-    return " ".join(str(error).split())
-
-
-def _rejected(shard: Shard, result: ScanResult, places: Places) -> pl.DataFrame:
-    table = read_work(result.rejects)
-    piece, row = table.column("piece").to_numpy(), table.column("row").to_numpy()
-    doc_id = places.doc_ids(shard.number, piece, row)
-    rows = frame(table)
-    return pl.DataFrame(
-        {
-            "file_id": doc_id >> 32,
-            "uri": pl.Series([shard.pieces[i].file.uri for i in piece.tolist()], dtype=pl.String),
-            "row": (doc_id & 0xFFFFFFFF).astype("int64"),
-            "reason": rows["reason"],
-            "detail": rows["detail"],
-        }
-    )

@@ -12,16 +12,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import KeyRange, read_range, table_of, write_work
+from pipeline.artifacts import KeyRange, read_range, read_work, table_of, write_work
+from pipeline.mixture import Epochs
 from pipeline.stages.places import Places
 from pipeline.stages.runs import starts_of_runs
 from pipeline.stages.scan import Segment
 
+# `weight` is what training shows of all documents with the text, in millionths of an epoch.
 TEXTS = pa.schema(
-    [("text_id", pa.uint64()), ("doc_id", pa.uint64()), ("copies", pa.int64()), ("n_tokens", pa.int64())]
+    [
+        ("text_id", pa.uint64()),
+        ("doc_id", pa.uint64()),
+        ("copies", pa.int64()),
+        ("n_tokens", pa.int64()),
+        ("weight", pa.int64()),
+    ]
 )
 COPIES = pa.schema(
     [
@@ -30,26 +39,41 @@ COPIES = pa.schema(
         ("copies", pa.int64()),
         ("raw_copies", pa.int64()),
         ("n_tokens", pa.int64()),
+        ("weight", pa.int64()),
         ("is_node", pa.bool_()),
     ]
 )
 # Documents whose text stands in others too, by doc_id: how many there are, or 0 if it is not the first.
 REPEATS = pa.schema([("doc_id", pa.uint64()), ("copies", pa.int64())])
-# What sources such a text has, as hashes, by the doc_id of its first document.
-TEXT_SOURCES = pa.schema([("doc_id", pa.uint64()), ("source", pa.uint64())])
-_READ = ("text_id", "text_high", "raw_low", "raw_high", "source", "piece", "row", "n_tokens")
+# How many documents of such a text have which source and licence (hashes, 0: none), by its first
+# document.
+TEXT_LABELS = pa.schema(
+    [
+        ("doc_id", pa.uint64()),
+        ("text_id", pa.uint64()),
+        ("source", pa.uint64()),
+        ("licence", pa.uint64()),
+        ("documents", pa.int64()),
+        ("tokens", pa.int64()),
+    ]
+)
+# How many distinct texts have which source and licence.
+DISTINCT = pa.schema([("source", pa.uint64()), ("licence", pa.uint64()), ("texts", pa.int64())])
+_READ = ("text_id", "text_high", "raw_low", "raw_high", "source", "licence", "piece", "row", "n_tokens")
 
 
 @dataclass(frozen=True)
 class TextsResult:
     """One key range of texts: `texts` has a row a distinct text, `copies` a row a document whose
-    text occurs twice or more; both are sorted by text_id. `repeats` and `sources` tell of the
-    latter by doc_id."""
+    text occurs twice or more; both are sorted by text_id. `repeats` and `labels` tell of the
+    latter by doc_id, `by_text` is `labels` by text_id, `by_label` counts texts by label."""
 
     texts: str
     copies: str
     repeats: str
-    sources: str
+    labels: str
+    by_text: str
+    by_label: str
     distinct: int
     collisions: int
 
@@ -61,20 +85,21 @@ class _Documents:
     raw_low: NDArray[np.uint64]
     raw_high: NDArray[np.uint64]
     source: NDArray[np.uint64]
+    licence: NDArray[np.uint64]
     doc_id: NDArray[np.uint64]
     n_tokens: NDArray[np.int64]
 
 
 def _documents(segments: Sequence[Segment], places: Places, keys: KeyRange) -> _Documents:
     # In order of (text_id, doc_id): segments come in doc_id order and the sort is stable.
-    columns: list[list[NDArray[np.generic]]] = [[] for _ in range(7)]
+    columns: list[list[NDArray[np.generic]]] = [[] for _ in range(8)]
     for segment in segments:
         table = read_range(f"{segment.path}/texts.parquet", "text_id", keys, _READ)
         *hashes, piece, row, n_tokens = (table.column(c).to_numpy() for c in _READ)
         doc_id = places.doc_ids(segment.shard, piece, row)
         for column, part in zip(columns, (*hashes, doc_id, n_tokens), strict=True):
             column.append(part)
-    kinds = (np.uint64,) * 6 + (np.int64,)
+    kinds = (np.uint64,) * 7 + (np.int64,)
     joined = [
         np.concatenate(column) if column else np.zeros(0, kind)
         for column, kind in zip(columns, kinds, strict=True)
@@ -95,7 +120,9 @@ def _raw_copies(
     return counts
 
 
-def group_texts(keys: KeyRange, path: str, *, segments: Sequence[Segment], places: str) -> TextsResult:
+def group_texts(
+    keys: KeyRange, path: str, *, segments: Sequence[Segment], places: str, epochs: Epochs
+) -> TextsResult:
     """Group the documents whose text_id lies in a key range.
 
     Args:
@@ -103,6 +130,7 @@ def group_texts(keys: KeyRange, path: str, *, segments: Sequence[Segment], place
         path: what the written files' names begin with.
         segments: all scanned segments, in order.
         places: see `places.write_places`.
+        epochs: how often training shows each source.
     """
     found = _documents(segments, Places(places), keys)
     starts = starts_of_runs(found.text_id, found.text_high)
@@ -117,12 +145,14 @@ def group_texts(keys: KeyRange, path: str, *, segments: Sequence[Segment], place
     is_node = _nodes(found, starts) if collisions else np.ones(len(starts), np.bool_)
     group = np.repeat(np.arange(len(starts)), sizes)
     repeated = np.flatnonzero(sizes[group] > 1)
+    weight = np.add.reduceat(epochs.of(found.source), starts) if len(starts) else sizes
     texts = table_of(
         TEXTS,
         found.text_id[starts][is_node],
         found.doc_id[starts][is_node],
         sizes[is_node],
         found.n_tokens[starts][is_node],
+        weight[is_node],
     )
     copies = table_of(
         COPIES,
@@ -131,13 +161,18 @@ def group_texts(keys: KeyRange, path: str, *, segments: Sequence[Segment], place
         sizes[group[repeated]],
         _raw_copies(found.raw_low[repeated], found.raw_high[repeated], group[repeated]),
         found.n_tokens[repeated],
+        weight[group[repeated]],
         is_node[group[repeated]],
     )
+    labels = _labels(found, starts, group, repeated)
+    by_doc = labels.take(pa.array(np.argsort(labels.column("doc_id").to_numpy(), kind="stable")))
     return TextsResult(
         write_work(texts, f"{path}-texts.parquet", "text_id"),
         write_work(copies, f"{path}-copies.parquet", "text_id"),
         _write_repeats(found, starts, sizes, repeated, f"{path}-repeats.parquet"),
-        _write_sources(found, starts, group, repeated, f"{path}-sources.parquet"),
+        write_work(by_doc, f"{path}-labels.parquet", "doc_id"),
+        write_work(labels, f"{path}-by-text.parquet", "text_id"),
+        write_work(_by_label(found, labels, sizes[group] == 1), f"{path}-distinct.parquet"),
         len(starts),
         collisions,
     )
@@ -156,19 +191,34 @@ def _write_repeats(
     return write_work(table_of(REPEATS, found.doc_id[by_doc], copies[by_doc]), path, "doc_id")
 
 
-def _write_sources(
-    found: _Documents,
-    starts: NDArray[np.int64],
-    group: NDArray[np.int64],
-    repeated: NDArray[np.int64],
-    path: str,
-) -> str:
-    known = repeated[found.source[repeated] != 0]
-    first = found.doc_id[starts][group[known]]
-    order = np.lexsort((found.source[known], first))
-    first, source = first[order], found.source[known][order]
-    once = starts_of_runs(first, source)
-    return write_work(table_of(TEXT_SOURCES, first[once], source[once]), path, "doc_id")
+def _labels(
+    found: _Documents, starts: NDArray[np.int64], group: NDArray[np.int64], repeated: NDArray[np.int64]
+) -> pa.Table:
+    # In order of the texts.
+    text, source, licence = group[repeated], found.source[repeated], found.licence[repeated]
+    order = np.lexsort((licence, source, text))
+    text, source, licence = text[order], source[order], licence[order]
+    runs = starts_of_runs(text, source, licence)
+    documents = np.diff(np.append(runs, len(order)))
+    first = starts[text[runs]]
+    return table_of(
+        TEXT_LABELS,
+        found.doc_id[first],
+        found.text_id[first],
+        source[runs],
+        licence[runs],
+        documents,
+        documents * found.n_tokens[first],
+    )
+
+
+def _by_label(found: _Documents, labels: pa.Table, single: NDArray[np.bool_]) -> pa.Table:
+    pairs = {
+        name: np.concatenate([labels.column(name).to_numpy(), getattr(found, name)[single]])
+        for name in ("source", "licence")
+    }
+    counted = pl.DataFrame(pairs).group_by("source", "licence").agg(pl.len().cast(pl.Int64).alias("texts"))
+    return counted.sort("source", "licence").to_arrow().cast(DISTINCT)
 
 
 def _nodes(found: _Documents, starts: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -177,3 +227,10 @@ def _nodes(found: _Documents, starts: NDArray[np.int64]) -> NDArray[np.bool_]:
     first = np.zeros(len(starts), np.bool_)
     first[order[starts_of_runs(found.text_id[starts][order])]] = True
     return first
+
+
+def tokens_of_sources(segment: Segment, *, sources: Sequence[int]) -> dict[int, int]:
+    """Tokens of some sources (hashes, ascending) in a segment."""
+    table = read_work(f"{segment.path}/texts.parquet", ["source", "n_tokens"])
+    source, n_tokens = table.column("source").to_numpy(), table.column("n_tokens").to_numpy()
+    return {wanted: int(n_tokens[source == np.uint64(wanted)].sum()) for wanted in sources}

@@ -36,7 +36,7 @@ from pipeline.kernels.predictable import most_period
 from pipeline.kernels.scan import roomier, tokeniser
 from pipeline.kernels.windows import Runs, Stretches, copy_ranges, places
 from pipeline.stages.runs import run_starts
-from pipeline.stages.texts import TEXT_SOURCES
+from pipeline.stages.texts import TEXT_LABELS
 from pipeline.stages.windows import Chunk
 
 TEXT_CHARACTERS = 500  # of a passage that its row shows
@@ -61,7 +61,16 @@ EXAMPLES = pa.schema(
         ("text", pa.large_string()),
     ]
 )
-PASSAGE_SOURCES = pa.schema([("passage_id", pa.uint64()), ("source", pa.uint64())])
+# How many places of a passage are in documents with which source and licence (hashes, 0: none).
+PASSAGE_LABELS = pa.schema(
+    [
+        ("passage_id", pa.uint64()),
+        ("source", pa.uint64()),
+        ("licence", pa.uint64()),
+        ("tokens", pa.int64()),
+        ("places", pa.int64()),
+    ]
+)
 _CHUNK_BITS, _FLAG_BITS = 40, 2
 _FLAGS = np.uint64((1 << _FLAG_BITS) - 1)
 
@@ -69,11 +78,11 @@ _FLAGS = np.uint64((1 << _FLAG_BITS) - 1)
 @dataclass(frozen=True)
 class Cut:
     """What a file of stretches was cut into: places of passages; each passage once, with its text;
-    sources of passages. All sorted by passage_id."""
+    sources and licences of passages. All sorted by passage_id."""
 
     places: str
     examples: str
-    sources: str
+    labels: str
     count: int
 
 
@@ -238,14 +247,16 @@ def cut_stretches(
     path: str,
     *,
     judged: Sequence[str],
-    text_sources: Sequence[str],
+    text_labels: Sequence[str],
     window: int,
+    labelled: bool,
 ) -> list[Cut]:
     """Cut the stretches of a chunk into passages.
 
     Args:
         number: of the chunk. path: what the written files' names begin with.
-        judged: see `judge_windows`. text_sources: see `texts`.
+        judged: see `judge_windows`. text_labels: see `texts`.
+        labelled: whether documents have sources or licences.
     """
     cutter = Cutter(window, _flags(number, chunk, judged))
     written = []
@@ -253,11 +264,12 @@ def cut_stretches(
         table = read_work(stretches).combine_chunks()
         spans = cut_table(table, cutter)
         if len(spans.stretch):
-            written.append(_write(table, spans, text_sources, f"{path}-{i:04d}"))
+            labels = _labels(table, spans, text_labels) if labelled else PASSAGE_LABELS.empty_table()
+            written.append(_write(table, spans, labels, f"{path}-{i:04d}"))
     return written
 
 
-def _write(table: pa.Table, spans: kernel.Spans, text_sources: Sequence[str], path: str) -> Cut:
+def _write(table: pa.Table, spans: kernel.Spans, labels: pa.Table, path: str) -> Cut:
     doc_id, text_id = (uint64(table, name)[spans.stretch] for name in ("doc_id", "text_id"))
     copies = table.column("copies").to_numpy()[spans.stretch]
     # Stable: the places of a passage stay in the order of the documents, the first is its example.
@@ -271,30 +283,27 @@ def _write(table: pa.Table, spans: kernel.Spans, text_sources: Sequence[str], pa
         spans.predictable[first],
         _beginnings(table, spans, first),
     )
-    own = uint64(table, "source")[spans.stretch]
     return Cut(
         write_work(found, f"{path}-places.parquet", "passage_id"),
         write_work(examples, f"{path}-examples.parquet", "passage_id"),
-        _write_sources(spans.passage, doc_id, own, text_sources, f"{path}-sources.parquet"),
+        write_work(labels, f"{path}-labels.parquet", "passage_id"),
         len(order),
     )
 
 
-def _write_sources(
-    passage: NDArray[np.uint64],
-    doc_id: NDArray[np.uint64],
-    own: NDArray[np.uint64],
-    text_sources: Sequence[str],
-    path: str,
-) -> str:
-    places = pl.DataFrame({"passage_id": passage, "doc_id": doc_id, "source": own})
-    span = int(doc_id.min()), int(doc_id.max()) + 1
-    others = frame(read_ranges(text_sources, "doc_id", span, TEXT_SOURCES))
-    pairs = pl.concat(
-        [
-            places.filter(pl.col("source") != 0).select(PASSAGE_SOURCES.names),
-            places.select("passage_id", "doc_id").join(others, "doc_id").select(PASSAGE_SOURCES.names),
-        ]
+def _labels(table: pa.Table, spans: kernel.Spans, text_labels: Sequence[str]) -> pa.Table:
+    names = ("doc_id", "source", "licence", "copies")
+    columns = {name: table.column(name).to_numpy()[spans.stretch] for name in names}
+    places = pl.DataFrame({"passage_id": spans.passage, "tokens": spans.tokens, **columns})
+    of_single = places.filter(pl.col("copies") == 1).with_columns(places=pl.col("copies"))
+    span = int(columns["doc_id"].min()), int(columns["doc_id"].max()) + 1
+    others = frame(read_ranges(text_labels, "doc_id", span, TEXT_LABELS)).select(
+        "doc_id", "source", "licence", places="documents"
     )
-    table = pairs.unique().sort(PASSAGE_SOURCES.names).to_arrow().cast(PASSAGE_SOURCES)
-    return write_work(table, path, "passage_id")
+    of_several = places.filter(pl.col("copies") > 1).select("passage_id", "tokens", "doc_id")
+    keys = ["passage_id", "source", "licence"]
+    every = pl.concat(
+        part.select(PASSAGE_LABELS.names) for part in (of_single, of_several.join(others, "doc_id"))
+    )
+    counted = every.group_by(keys).agg(pl.col("tokens").first(), pl.col("places").sum())
+    return counted.sort(keys).select(PASSAGE_LABELS.names).to_arrow().cast(PASSAGE_LABELS)

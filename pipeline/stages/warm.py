@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from pipeline.kernels.buffers import binary_of, uint64_values
 from pipeline.kernels.cover import covers
+from pipeline.kernels.exposures import add_worth
 from pipeline.kernels.minimizers import sampler
+from pipeline.kernels.overlap import shared
 from pipeline.kernels.resemblance import look_again, words
 from pipeline.kernels.sets import shared_counts, table_mask
 from pipeline.kernels.stars import stars
@@ -38,7 +41,17 @@ def warm() -> None:
     tally, sent, agreement, left, right = (np.zeros(2, np.int64) for _ in range(5))
     flags, starts = np.zeros(2, np.bool_), np.array([0, 2])
     look_again(sketches, starts, numbers, 0, 1, 1, 1, 1, tally, sent, agreement, flags, left, right)
+    _warm_sums(sketches, starts)
     _warm_passages(texts.slice(0, 1))
+
+
+def _warm_sums(sketches: NDArray[np.uint64], starts: NDArray[np.int64]) -> None:
+    # Columns of a table cannot be written to, those of a table without rows can.
+    column, links, worth = pa.array([1, 1]).to_numpy(), np.zeros(0, np.int64), np.zeros((3, 9))
+    ends = (np.zeros(2, np.int64), links, links, worth[:, :0].copy(), worth)
+    add_worth(starts, sketches, 0, column, *ends, np.zeros((2, 2), np.int32), np.zeros((3, 2)))
+    for counts in (column, np.ones(2, np.int64)):
+        shared(starts, np.array([0, 1]), counts, counts, np.zeros((3, 2, 2), np.int64))
 
 
 def _warm_passages(texts: pa.LargeBinaryArray) -> None:
@@ -49,7 +62,7 @@ def _warm_passages(texts: pa.LargeBinaryArray) -> None:
     plan_stretches(ends, runs, 6, parts)
     hashes = np.zeros(2, np.uint64)
     ids, one = np.array([text_id]), np.ones(1, np.int64)
-    wanted = Wanted(ids, ids, one, ids, ends, runs, parts, ends, hashes[:1], hashes[1:])
+    wanted = Wanted(ids, ids, one, ids, ids, ends, runs, parts, ends, hashes[:1], hashes[1:])
     table = read_part(texts, np.zeros(1, np.int64), wanted, TextScratch(sampler(6)))
     cut_table(table, Cutter(6, np.full(1, 4, np.uint8)))
     # Columns of a table cannot be written to, the sum of two can.

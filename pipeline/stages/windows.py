@@ -41,6 +41,7 @@ STRETCHES = pa.schema(
         ("text_id", pa.uint64()),
         ("copies", pa.int64()),
         ("source", pa.uint64()),
+        ("licence", pa.uint64()),
         ("window", pa.int64()),
         ("token", pa.int64()),
         ("begin", pa.int64()),
@@ -96,6 +97,7 @@ class Wanted:
     text_id: NDArray[np.uint64]
     copies: NDArray[np.int64]
     source: NDArray[np.uint64]
+    licence: NDArray[np.uint64]
     ends: NDArray[np.int64]  # boundaries of the texts' anchors
     runs: kernel.Runs
     stretches: kernel.Stretches
@@ -141,6 +143,7 @@ def _wanted(
         uint64(table, "text_id")[chosen],
         copies[chosen],
         uint64(table, "source")[chosen],
+        uint64(table, "licence")[chosen],
         ends,
         runs,
         stretches,
@@ -294,6 +297,7 @@ def _stretches(texts: Texts, wanted: Wanted, first: int, composing: NDArray[np.i
         wanted.text_id[part.text],
         wanted.copies[part.text],
         wanted.source[part.text],
+        wanted.licence[part.text],
         part.window,
         part.token,
         part.begin,

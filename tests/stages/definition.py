@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from typing import Any
+
+import pytest
 
 from pipeline.normalise import normalised, tokens
 from tests import oracles
+from tests.exposure_oracle import WORTH, tier_of, worth
 from tests.stages.steps import Compared, Corpus, all_rows
 
 
@@ -23,8 +27,43 @@ def groups(found: Compared) -> list[set[str]]:
     return oracles.components(pairs, repeated)
 
 
+def known_pairs(found: Compared) -> set[frozenset[int]]:
+    """Pairs of texts of a cluster whose similarity was computed exactly, as text_ids."""
+    similar = all_rows([part.similar for part in found.verified])
+    links = all_rows([found.clusters.links])
+    pairs = [(row["left"], row["right"]) for row in similar]
+    return {frozenset(pair) for pair in [*pairs, *((row["left"], row["right"]) for row in links)]}
+
+
+def estimated(one: str, two: str, permutations: int, seed: int) -> float:
+    """What the sketches of two texts say of their similarity."""
+    sketches = [oracles.sketch(oracles.signature(text, permutations, seed)) for text in (one, two)]
+    return oracles.estimated(sum(a == b for a, b in zip(*sketches, strict=True)), permutations)
+
+
+def exposures(
+    text: str, weights: Mapping[str, float], known: set[frozenset[int]], permutations: int, seed: int
+) -> dict[str, float]:
+    """What training shows of a text; weights: epochs of the texts of its cluster."""
+    total = dict.fromkeys(WORTH, 0.0)
+    for other, weight in weights.items():
+        pair = frozenset((oracles.text_id(text), oracles.text_id(other)))
+        exact = other == text or pair in known
+        similarity = oracles.jaccard(text, other) if exact else estimated(text, other, permutations, seed)
+        for name in total:
+            total[name] += weight * (1.0 if other == text else worth(similarity, name, 5))
+    return total
+
+
+def _exposed(total: Mapping[str, float]) -> dict[str, Any]:
+    # Written with six decimals.
+    near = {name: pytest.approx(value, abs=1.1e-6, rel=0) for name, value in total.items()}
+    return near | {"risk_tier": tier_of(round(total["exposures"], 6))}
+
+
 def documents(found: Compared) -> list[dict[str, Any]]:
-    """The documents table, in order of doc_id."""
+    """The documents table, in order of doc_id, where every document is shown once."""
+    near, known = found.placed.filtered.near, known_pairs(found)
     corpus = found.placed.filtered.corpus
     texts = {number: text for number, text in sorted(corpus.texts.items()) if text is not None}
     copies = Counter(normalised(text) for text in texts.values())
@@ -47,6 +86,8 @@ def documents(found: Compared) -> list[dict[str, Any]]:
                 "chained": jaccard < found.placed.filtered.near.threshold,
                 "keep": number == first,
             }
+            weights = {other: float(copies[other]) for other in cluster}
+            row |= _exposed(exposures(normalised(text), weights, known, near.permutations, near.seed))
         rows.append(row)
     return rows
 
@@ -74,6 +115,11 @@ def _alone(corpus: Corpus, number: int, text: str) -> dict[str, Any]:
         "repeated_tokens": None,
         "repeated_fraction": None,
         "passage_max_occurrences": None,
+        "exposures": 1.0,
+        "exposures_low": 1.0,
+        "exposures_high": 1.0,
+        "exposures_by_representative": False,
+        "risk_tier": "baseline",
         "keep": True,
     }
 
@@ -88,6 +134,8 @@ def clusters(found: Compared) -> list[dict[str, Any]]:
     for cluster_id, held in sorted(members.items()):
         first = held[0]["representative"]
         similar = {row["text_id"]: row["jaccard_to_representative"] for row in held}
+        firsts = {row["text_id"]: row["doc_id"] for row in reversed(held)}
+        least = min(((similar[text], n) for text, n in firsts.items() if n != first), default=(1.0, None))
         rows.append({
             "cluster_id": cluster_id,
             "documents": len(held),
@@ -98,6 +146,7 @@ def clusters(found: Compared) -> list[dict[str, Any]]:
             "mean_jaccard": sum(similar.values()) / len(similar),
             "chained": len({row["text_id"] for row in held if row["chained"]}),
             "representative": first,
+            "least_similar": least[1],
             "sample": (found.placed.filtered.corpus.texts[first] or "")[:200],
         })  # fmt: skip
     return rows

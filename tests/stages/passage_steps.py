@@ -9,8 +9,9 @@ from typing import Any
 
 from pipeline.artifacts import KeyRange, key_ranges
 from pipeline.normalise import tokens
+from pipeline.risk import evidence
 from pipeline.stages.parts import doc_ranges
-from pipeline.stages.passages import PassagesResult, write_passages
+from pipeline.stages.passages import Exposing, PassagesResult, write_passages
 from pipeline.stages.scan import Segment
 from pipeline.stages.spans import SpansResult, write_spans
 from pipeline.stages.survivors import Survivors, find_survivors
@@ -33,6 +34,7 @@ class Survived:
     keys: list[KeyRange]
     texts: list[TextsResult]
     survivors: list[Survivors]
+    labelled: bool = True
 
     @property
     def work(self) -> Path:
@@ -87,8 +89,9 @@ def cut_up(found: Survived, chunks: Sequence[Chunk]) -> list[Cut]:
             chunk,
             str(found.work / "cut" / str(i)),
             judged=judged,
-            text_sources=[part.sources for part in found.texts],
+            text_labels=[part.labels for part in found.texts],
             window=found.corpus.parameters.passage_tokens,
+            labelled=found.labelled,
         )
     ]
 
@@ -106,13 +109,23 @@ class Passaged:
     spans: list[SpansResult]
 
 
-def passaged(found: Survived, part_rows: int = 4, chunks: Sequence[Chunk] | None = None) -> Passaged:
-    """Read, judge, cut, and write the tables, spans in parts of a few documents."""
+def passaged(
+    found: Survived,
+    part_rows: int = 4,
+    chunks: Sequence[Chunk] | None = None,
+    model: float | None = None,
+) -> Passaged:
+    """Read, judge, cut, and write the tables, spans in parts of a few documents.
+
+    model: its parameters, if it is known."""
     corpus = found.corpus
     read = read_again(found) if chunks is None else list(chunks)
     cuts = cut_up(found, read)
+    exposing = Exposing(corpus.epochs, evidence(model, None), found.labelled)
     outputs, passages = _written(
-        found.keys, found.work / "passages", lambda *where: write_passages(*where, cuts=cuts)
+        found.keys,
+        found.work / "passages",
+        lambda *where: write_passages(*where, cuts=cuts, exposing=exposing),
     )
     ranges = doc_ranges(corpus.segments, part_rows, corpus.places) if corpus.segments else []
     counted = [part.places for part in passages]

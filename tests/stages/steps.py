@@ -12,14 +12,16 @@ import pyarrow as pa
 
 from pipeline.artifacts import KeyRange, key_ranges, read_work, write_output
 from pipeline.config import NearConfig
+from pipeline.mixture import Epochs
 from pipeline.readers.rows import Columns
 from pipeline.schemas import INPUTS
 from pipeline.stages.candidates import propose
 from pipeline.stages.clusters import Clusters, find_clusters
 from pipeline.stages.components import Assigned, Plan, assign, plan
 from pipeline.stages.documents import Attached, DocumentsResult, Rules, attach, write_documents
+from pipeline.stages.exposures import expose, gather
 from pipeline.stages.inputs import InputFile, Shard, ShardPiece, inspect, list_files, shards, source_of
-from pipeline.stages.pairs import Verified, measure_links, verify
+from pipeline.stages.pairs import Linked, Verified, measure_links, verify
 from pipeline.stages.parts import Slice, slices
 from pipeline.stages.places import write_places
 from pipeline.stages.scan import ScanParameters, ScanResult, Segment, scan
@@ -29,6 +31,7 @@ from pipeline.stages.texts import TextsResult, group_texts
 
 BY_FILE = r"/([^/]+)\.jsonl$"  # the source of a document is the name of its file
 NEAR = NearConfig(threshold=0.7, floor=0.5, permutations=64)
+ONCE = Epochs()
 PARAMETERS = ScanParameters(Columns(), NEAR.shingle_tokens, NEAR.permutations, NEAR.seed, *NEAR.banding)
 
 
@@ -64,6 +67,7 @@ class Corpus:
     places: str
     parameters: ScanParameters
     texts: dict[int, str | None]
+    epochs: Epochs = ONCE
 
 
 def cut(files: Sequence[InputFile], shard_bytes: int, source: str | None = None) -> tuple[Shard, ...]:
@@ -92,6 +96,7 @@ def scanned(
     shard_bytes: int = 1 << 20,
     parameters: ScanParameters = PARAMETERS,
     source: str | None = None,
+    epochs: Epochs = ONCE,
 ) -> Corpus:
     """Write texts as JSON Lines, by name of the file (in order of names), and scan them."""
     by_name = dict(texts) if isinstance(texts, Mapping) else {"a": texts}
@@ -110,6 +115,7 @@ def scanned(
         write_places(pieces, [result.piece_rows for result in results], str(folder / "places.parquet")),
         parameters,
         {doc(i, row): text for i, held in enumerate(by_name.values()) for row, text in enumerate(held)},
+        epochs,
     )
 
 
@@ -117,7 +123,9 @@ def grouped(corpus: Corpus, keys: Sequence[KeyRange]) -> list[TextsResult]:
     """The distinct texts of a corpus by key range."""
     folder = corpus.folder / f"texts-{len(keys)}"
     return [
-        group_texts(span, str(folder / str(i)), segments=corpus.segments, places=corpus.places)
+        group_texts(
+            span, str(folder / str(i)), segments=corpus.segments, places=corpus.places, epochs=corpus.epochs
+        )
         for i, span in enumerate(keys)
     ]
 
@@ -192,6 +200,7 @@ class Compared:
     verified: list[Verified]
     clusters: Clusters
     similarities: list[str]
+    exposed: list[str]
     linked: list[str]
     attached: list[Attached]
 
@@ -216,21 +225,47 @@ def compared(there: Placed) -> Compared:
         measure_links(number, str(work / f"l{number:x}"), links=[clusters.links], sets=there.sets, near=near)
         for number in clusters.block_pairs
     ]
-    similarities = [similarity for similarity, _ in linked]
+    similarities = [part.similarity for part in linked]
+    exposed = _exposed(found, verified, clusters, linked)
     attached = [
         attach(
             span,
             texts.copies,
             str(work / f"t{i}"),
             members=clusters.members,
-            similarities=similarities,
+            exposed=exposed,
             best=[part.best for part in verified],
             repeating=[],
             banding=near.banding,
         )
         for i, (span, texts) in enumerate(zip(found.keys, found.texts, strict=True))
     ]
-    return Compared(there, verified, clusters, similarities, [pairs for _, pairs in linked], attached)
+    return Compared(
+        there, verified, clusters, similarities, exposed, [part.pairs for part in linked], attached
+    )
+
+
+def _exposed(
+    found: Filtered, verified: list[Verified], clusters: Clusters, linked: list[Linked]
+) -> list[str]:
+    work, near = found.corpus.folder / f"exposures-{len(found.keys)}", found.near
+    gathered = [
+        gather(
+            span,
+            texts,
+            str(work / f"g{i}"),
+            members=clusters.members,
+            similarities=[part.similarity for part in linked],
+            similar=[part.similar for part in verified] + [part.similar for part in linked],
+            segments=found.corpus.segments,
+            permutations=near.permutations,
+        )
+        for i, (span, texts) in enumerate(zip(found.keys, found.texts, strict=True))
+    ]
+    shared: dict[str, Any] = {"permutations": near.permutations, "shingle_tokens": near.shingle_tokens}
+    return [
+        expose(span, str(work / f"e{i}"), gathered=gathered, **shared)[0] for i, span in enumerate(found.keys)
+    ]
 
 
 @dataclass(frozen=True)
@@ -274,7 +309,7 @@ def written(found: Compared, part_rows: int = 5) -> Written:
             found=[each.found for each in found.attached],
             places=corpus.places,
             inputs=inputs,
-            rules=Rules(near.threshold, False),
+            rules=Rules(near.threshold, False, corpus.epochs),
         )
         for i, (part, output) in enumerate(zip(parts, outputs, strict=True))
     ]

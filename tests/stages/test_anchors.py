@@ -61,6 +61,7 @@ def _write(documents: Sequence[Text], folder: Path) -> int:
         "text_id": pa.array([text.low for text in documents], pa.uint64()),
         "text_high": pa.array([text.high for text in documents], pa.uint64()),
         "source": pa.array([10 + i for i in range(n)], pa.uint64()),
+        "licence": pa.array([90 + i for i in range(n)], pa.uint64()),
         "piece": pa.array([i // 3 for i in range(n)], pa.int64()),
         "row": pa.array([i % 3 for i in range(n)], pa.int64()),
     })  # fmt: skip
@@ -89,8 +90,8 @@ def _check(documents: Sequence[Text], folder: Path) -> None:
 
     held = read_work(folder / "anchored.parquet")
     kept = [i for i in sorted(first.values()) if documents[i].anchors]
-    columns = [(i // 3, i % 3, documents[i].low, 10 + i) for i in kept]
-    names = ("piece", "row", "text_id", "source")
+    columns = [(i // 3, i % 3, documents[i].low, 10 + i, 90 + i) for i in kept]
+    names = ("piece", "row", "text_id", "source", "licence")
     assert [tuple(row[name] for name in names) for row in held.to_pylist()] == columns
     row, ends = flat_values(held.column("anchors"), np.uint32)
     windows, _ = flat_values(held.column("windows"), np.uint16)

@@ -36,6 +36,7 @@ def _verified(
     return Verified(
         "",
         write_work(table_of(MEMBER_EDGES, left, right), folder / f"e{number}"),
+        "",
         write_work(table_of(NODES, *columns, *counts), folder / f"n{number}"),
         "",
         *(0,) * 6,
@@ -69,7 +70,9 @@ def test_clusters_are_components_with_their_sums(
         tokens = sum(facts[node][2] * facts[node][3] for node in component)
         totals.append((cluster, copies, len(component), tokens, facts[head][0]))
         for node in component:
-            members.append((node, facts[node][0], cluster, copies, facts[head][0], facts[node][2]))
+            members.append(
+                (node, facts[node][0], cluster, copies, len(component), facts[head][0], facts[node][2])
+            )
             if node != head:
                 blocks = sorted((facts[node][1], facts[head][1]))
                 links.append((blocks[0] << 32 | blocks[1], head, node))
@@ -131,24 +134,26 @@ def test_table_carries_its_schema(documented: Written, tmp_path: Path) -> None:
 def _hand_written(folder: Path) -> dict[str, list[str]]:
     totals = pa.Table.from_pylist(
         [
-            {"cluster_id": 3, "documents": 9, "distinct_texts": 4, "tokens": 70, "representative": 11},
+            {"cluster_id": 3, "documents": 9, "distinct_texts": 5, "tokens": 70, "representative": 11},
             {"cluster_id": 5, "documents": 2, "distinct_texts": 1, "tokens": 8, "representative": 12},
         ],
         TOTALS,
     )
-    similar = [[(3, 0.9), (3, 0.69)], [(3, 0.7)]]
+    similar = [[(3, 21, 0.9), (3, 24, 0.69)], [(3, 22, 0.7), (3, 23, 0.69)]]
     labels = [
-        [(3, "web", None), (3, "books", "text"), (5, None, None)],
-        [(3, "web", None), (5, None, "other")],
+        [(3, 7, 0, 3, 20, None), (3, 8, 0, 1, 9, "text"), (5, 0, 0, 1, 4, None)],
+        [(3, 7, 1, 5, 41, None), (5, 0, 0, 1, 4, "other")],
     ]
     tables = {
         "totals": [totals],
         "similarities": [
-            pa.Table.from_pylist([{"cluster_id": c, "jaccard": j} for c, j in rows], SIMILARITIES)
+            pa.Table.from_pylist(
+                [dict(zip(SIMILARITIES.names, row, strict=True)) for row in rows], SIMILARITIES
+            )
             for rows in similar
         ],
         "labels": [
-            pa.Table.from_pylist([{"cluster_id": c, "source": s, "sample": t} for c, s, t in rows], LABELS)
+            pa.Table.from_pylist([dict(zip(LABELS.names, row, strict=True)) for row in rows], LABELS)
             for rows in labels
         ],
     }
@@ -163,10 +168,12 @@ def test_facts_of_a_cluster_come_from_all_parts(tmp_path: Path) -> None:
     path = tmp_path / "out.parquet"
     assert write_clusters((0, END_OF_KEYS), str(path), **tables, threshold=0.7) == (2, 1)
     one, two = rows_of(path)
-    assert (one["sources"], one["sample"], one["min_jaccard"], one["chained"]) == (2, "text", 0.69, 1)
-    assert one["mean_jaccard"] == (0.69 + 0.7 + 0.9 + 1.0) / 4
+    assert (one["sources"], one["sample"], one["min_jaccard"], one["chained"]) == (2, "text", 0.69, 2)
+    assert one["mean_jaccard"] == (0.69 + 0.69 + 0.7 + 0.9 + 1.0) / 5
     assert (two["sources"], two["sample"], two["min_jaccard"]) == (0, "other", 1.0)
     assert (two["mean_jaccard"], two["chained"]) == (1.0, 0)
+    # Of two texts that are equally unlike the representative, the first.
+    assert (one["least_similar"], two["least_similar"]) == (23, None)
 
 
 def test_order_of_the_parts_changes_no_byte(tmp_path: Path) -> None:

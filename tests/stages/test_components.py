@@ -87,9 +87,10 @@ def _texts(folder: Path, tokens: dict[int, int], keys: Sequence[KeyRange]) -> li
     for i, (low, high) in enumerate(keys):
         ids = sorted(text_id for text_id in tokens if low <= text_id < high)
         n = np.array([tokens[text_id] for text_id in ids], np.int64)
-        table = table_of(TEXTS, np.array(ids, np.uint64), np.array(ids, np.uint64), np.ones_like(n), n)
+        numbers, one = np.array(ids, np.uint64), np.ones_like(n)
+        table = table_of(TEXTS, numbers, numbers, one, n, one)
         path = write_work(table, folder / f"texts-{i}", "text_id")
-        results.append(TextsResult(path, "", "", "", len(ids), 0))
+        results.append(TextsResult(path, "", "", "", "", "", len(ids), 0))
     return results
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.artifacts import END_OF_KEYS, table_of, write_work
+from pipeline.label_hashes import name_hash
+from pipeline.mixture import MILLION
 from pipeline.recall import detection
 from pipeline.schemas import DOCUMENTS
 from pipeline.stages.clusters import MEMBERS
 from pipeline.stages.documents import FOUND, Rules, attach, write_documents
+from pipeline.stages.exposures import EXPOSED
 from pipeline.stages.pairs import BEST
 from pipeline.stages.parts import Slice, first_doc, slices
 from pipeline.stages.spans import REPEATING
@@ -24,6 +28,7 @@ from pipeline.stages.texts import COPIES
 from tests.stages import definition
 from tests.stages.steps import (
     NEAR,
+    ONCE,
     Compared,
     Written,
     all_rows,
@@ -104,8 +109,19 @@ def test_one_document_of_a_cluster_is_kept(documented: Written) -> None:
 def test_labels_name_the_sources_of_clusters_and_one_sample(documented: Written) -> None:
     rows = all_rows([result.labels for result in documented.results])
     found = all_rows(documented.outputs)
-    pairs = {(row["cluster_id"], row["source"]) for row in found if row["cluster_id"] is not None}
-    assert {(row["cluster_id"], row["source"]) for row in rows} == pairs
+    counts: Counter[tuple[int, int]] = Counter()
+    n_tokens: Counter[tuple[int, int]] = Counter()
+    for row in found:
+        if row["cluster_id"] is not None:
+            key = row["cluster_id"], name_hash(row["source"])
+            counts[key] += 1
+            n_tokens[key] += row["n_tokens"]
+    for summed, name in ((counts, "documents"), (n_tokens, "tokens")):
+        of_parts: Counter[tuple[int, int]] = Counter()
+        for row in rows:
+            of_parts[row["cluster_id"], row["source"]] += row[name]
+        assert of_parts == summed
+    assert {row["licence"] for row in rows} == {0}
     texts = documented.compared.placed.filtered.corpus.texts
     samples = {(row["cluster_id"], row["sample"]) for row in rows if row["sample"] is not None}
     assert samples == {
@@ -170,26 +186,39 @@ def _table(schema: pa.Schema, rows: list[tuple[Any, ...]], path: Path, key: str)
     return write_work(table_of(schema, *arrays), path, key)
 
 
+CLUSTER = (5, 2, 2, 1, 1)  # of the members below: cluster_id, documents, texts, representative, copies
+
+
+def _exposed(folder: Path, *text_ids: int) -> str:
+    """The first is the representative, the second three quarters like it."""
+    rows = [
+        (text_id, jaccard, 1.5, 1.0, 2.0, False)
+        for text_id, jaccard in zip(text_ids, (1.0, 0.75), strict=True)
+    ]
+    return _table(EXPOSED, rows, folder / "exposed", "text_id")
+
+
 def test_text_that_shares_half_a_hash_with_a_node_keeps_its_exact_counts_only(tmp_path: Path) -> None:
     # Text 7 is a node of cluster 5 and occurs once; another text with that id occurs three times.
-    others = [(7, 20, 3, 3, 9, False), (7, 21, 3, 1, 9, False), (7, 22, 3, 2, 9, False)]
+    others = [(7, 20 + i, 3, raw, 9, 6_500_000, False) for i, raw in enumerate((3, 1, 2))]
     # Of text 9 the node occurs twice and so does the other, whose first document comes later.
-    repeated = [*others, (8, 30, 2, 2, 4, True), (8, 31, 2, 2, 4, True)]
+    repeated = [*others, (8, 30, 2, 2, 4, 0, True), (8, 31, 2, 2, 4, 0, True)]
     repeated += [
-        (9, 40, 2, 2, 4, True),
-        (9, 41, 2, 2, 4, False),
-        (9, 42, 2, 2, 4, False),
-        (9, 43, 2, 2, 4, True),
+        (9, 40, 2, 2, 4, 2 * MILLION, True),
+        (9, 41, 2, 2, 4, 5 * MILLION, False),
+        (9, 42, 2, 2, 4, 5 * MILLION, False),
+        (9, 43, 2, 2, 4, 2 * MILLION, True),
     ]
     copies = _table(COPIES, repeated, tmp_path / "copies", "text_id")
-    members = _table(MEMBERS, [(5, 1, 5, 2, 1, 1), (7, 10, 5, 2, 1, 1)], tmp_path / "members", "text_id")
+    members = _table(MEMBERS, [(5, 1, *CLUSTER), (7, 10, *CLUSTER)], tmp_path / "members", "text_id")
     similar = _table(BEST, [(7, 0.75)], tmp_path / "similar", "text_id")
+    known = [(5, 1.0, 1.5, 1.25, 1.75, True), (7, 0.75, 2.5, 2.25, 2.75, True)]
     found = attach(
         (0, END_OF_KEYS),
         copies,
         str(tmp_path / "out"),
         members=members,
-        similarities=[similar],
+        exposed=[_table(EXPOSED, known, tmp_path / "exposed", "text_id")],
         best=[similar],
         repeating=[],
         banding=(16, 4),
@@ -208,21 +237,32 @@ def test_text_that_shares_half_a_hash_with_a_node_keeps_its_exact_counts_only(tm
         42: (2, 2, 2, None, 41, None),
         43: (2, 2, 2, 9, 40, 1.0),
     }
+    shown = {row["doc_id"]: tuple(row[name] for name in FOUND.names[-4:]) for row in rows_of(found.found)}
+    assert shown == {
+        1: (1.5, 1.25, 1.75, True),
+        10: (2.5, 2.25, 2.75, True),
+        **dict.fromkeys((20, 21, 22), (6.5, 6.5, 6.5, None)),
+        **dict.fromkeys((30, 31), (0.0, 0.0, 0.0, None)),
+        **dict.fromkeys((40, 43), (2.0, 2.0, 2.0, None)),
+        **dict.fromkeys((41, 42), (5.0, 5.0, 5.0, None)),
+    }
     assert rows_of(found.totals) == [
         {"cluster_id": 8, "documents": 2, "distinct_texts": 1, "tokens": 8, "representative": 30},
         {"cluster_id": 9, "documents": 2, "distinct_texts": 1, "tokens": 8, "representative": 40},
     ]
-    assert rows_of(found.similarities) == [{"cluster_id": 5, "jaccard": 0.75}]
+    assert rows_of(found.similarities) == [{"cluster_id": 5, "doc_id": 10, "jaccard": 0.75}]
     assert (found.exact_clusters, found.documents, found.recall.found) == (2, 11, 1)
 
 
 def test_document_of_another_range_is_left_to_its_range(tmp_path: Path) -> None:
-    copies = _table(COPIES, [(7, 20, 2, 2, 9, True), (7, 21, 2, 2, 9, True)], tmp_path / "copies", "text_id")
-    members = _table(MEMBERS, [(5, 1, 5, 2, 1, 1), (9, 10, 5, 2, 1, 1)], tmp_path / "members", "text_id")
+    copies = _table(
+        COPIES, [(7, n, 2, 2, 9, MILLION, True) for n in (20, 21)], tmp_path / "copies", "text_id"
+    )
+    members = _table(MEMBERS, [(5, 1, *CLUSTER), (9, 10, *CLUSTER)], tmp_path / "members", "text_id")
     similar = _table(BEST, [(9, 0.75)], tmp_path / "similar", "text_id")
     shared: dict[str, Any] = {
         "members": members,
-        "similarities": [similar],
+        "exposed": [_exposed(tmp_path, 5, 9)],
         "best": [similar],
         "repeating": [],
         "banding": (16, 4),
@@ -236,13 +276,13 @@ def test_document_of_another_range_is_left_to_its_range(tmp_path: Path) -> None:
 def test_passages_are_told_of_every_document_with_the_text(tmp_path: Path) -> None:
     # Text 7 has two documents and shares its id with another that has two, 8 a near copy; 9 is alone.
     repeated = [
-        (7, 20, 2, 2, 9, True),
-        (7, 21, 2, 1, 9, True),
-        (7, 30, 2, 2, 9, False),
-        (7, 31, 2, 1, 9, False),
+        (7, 20, 2, 2, 9, MILLION, True),
+        (7, 21, 2, 1, 9, MILLION, True),
+        (7, 30, 2, 2, 9, MILLION, False),
+        (7, 31, 2, 1, 9, MILLION, False),
     ]
     copies = _table(COPIES, repeated, tmp_path / "copies", "text_id")
-    members = _table(MEMBERS, [(5, 1, 5, 2, 1, 1), (8, 10, 5, 2, 1, 1)], tmp_path / "members", "text_id")
+    members = _table(MEMBERS, [(5, 1, *CLUSTER), (8, 10, *CLUSTER)], tmp_path / "members", "text_id")
     similar = _table(BEST, [(8, 0.75)], tmp_path / "similar", "text_id")
     texts = [(7, 20, 4, 3), (7, 30, 5, 6), (8, 10, 6, 2), (9, 40, 7, 2), (11, 50, 1, 2)]
     repeating = [
@@ -253,7 +293,7 @@ def test_passages_are_told_of_every_document_with_the_text(tmp_path: Path) -> No
         copies,
         str(tmp_path / "out"),
         members=members,
-        similarities=[similar],
+        exposed=[_exposed(tmp_path, 5, 8)],
         best=[similar],
         repeating=repeating,
         banding=(16, 4),
@@ -276,7 +316,7 @@ def test_document_without_a_passage_has_none_or_nothing_is_known_of_it(
     tmp_path: Path, looked_for: bool
 ) -> None:
     corpus = scanned(tmp_path, ["one two three four", "five", ""])
-    rows = [(0, None, None, None, None, None, None, 3, 7)]
+    rows = [(0, None, None, None, None, None, None, 3, 7, None, None, None, None)]
     result = write_documents(
         (Slice(0, 0, 3),),
         str(tmp_path / "out.parquet"),
@@ -285,7 +325,7 @@ def test_document_without_a_passage_has_none_or_nothing_is_known_of_it(
         found=[_table(FOUND, rows, tmp_path / "found", "doc_id")] if looked_for else [],
         places=corpus.places,
         inputs=write_inputs(corpus, tmp_path / "inputs.parquet"),
-        rules=Rules(0.7, looked_for),
+        rules=Rules(0.7, looked_for, ONCE),
     )
     names = ("copies", "repeated_tokens", "repeated_fraction", "passage_max_occurrences")
     found = [tuple(row[name] for name in names) for row in rows_of(tmp_path / "out.parquet")]
@@ -309,7 +349,7 @@ def test_slice_of_a_segment_is_written_by_itself(tmp_path: Path) -> None:
         found=[],
         places=corpus.places,
         inputs=write_inputs(corpus, tmp_path / "inputs.parquet"),
-        rules=Rules(0.7, False),
+        rules=Rules(0.7, False, ONCE),
     )
     assert [row["row"] for row in rows_of(tmp_path / "out.parquet")] == [2, 3, 4]
 
@@ -317,7 +357,9 @@ def test_slice_of_a_segment_is_written_by_itself(tmp_path: Path) -> None:
 def test_member_at_the_threshold_is_not_chained(tmp_path: Path) -> None:
     corpus = scanned(tmp_path, ["one", "two", "three"])
     similar = (1.0, 0.7, 0.69999)
-    rows = [(doc, 1, 1, 3, 5, 0, jaccard, None, None) for doc, jaccard in enumerate(similar)]
+    rows = [
+        (doc, 1, 1, 3, 5, 0, jaccard, None, None, 1.0, 1.0, 1.0, False) for doc, jaccard in enumerate(similar)
+    ]
     found = _table(FOUND, rows, tmp_path / "found", "doc_id")
     write_documents(
         (Slice(0, 0, 3),),
@@ -327,7 +369,7 @@ def test_member_at_the_threshold_is_not_chained(tmp_path: Path) -> None:
         found=[found],
         places=corpus.places,
         inputs=write_inputs(corpus, tmp_path / "inputs.parquet"),
-        rules=Rules(0.7, False),
+        rules=Rules(0.7, False, ONCE),
     )
     flags = [(row["chained"], row["keep"]) for row in rows_of(tmp_path / "out.parquet")]
     assert flags == [(False, True), (False, False), (True, False)]

@@ -228,6 +228,26 @@ def test_short_texts_are_compared_as_one_shingle(tmp_path: Path) -> None:
     assert (found.pairs, found.clusters.count) == ([], 0)
 
 
+def test_every_comparison_is_kept_but_what_sizes_alone_rule_out(families: Corpus) -> None:
+    texts = {oracles.text_id(text): text for text in families.texts.values() if text is not None}
+    for block_tokens in (200, 1 << 22):
+        there = _placed(families, block_tokens)
+        verified = compared(there).verified
+        rows = all_rows([part.similar for part in verified])
+        pairs = {frozenset((row["left"], row["right"])) for row in rows}
+        assert len(pairs) == len(rows) <= sum(part.compared for part in verified)
+        for row in rows:
+            assert row["jaccard"] == pytest.approx(
+                oracles.jaccard(texts[row["left"]], texts[row["right"]]), abs=1e-12
+            )
+        at_floor = all_rows([part.pairs for part in verified])
+        assert sum(row["jaccard"] >= NEAR.floor for row in rows) == len(at_floor) < len(rows)
+        for part in verified:
+            assert [row["left"] for row in rows_of(part.similar)] == sorted(
+                row["left"] for row in rows_of(part.similar)
+            )
+
+
 # --- links ----------------------------------------------------------------------------------------
 
 
@@ -259,8 +279,8 @@ def test_members_are_compared_with_their_representative_whatever_comes_out(
 def test_no_link_is_no_similarity(families: Corpus, tmp_path: Path) -> None:
     there = _placed(families, 1 << 22)
     links = write_work(blocks.BLOCK_EDGES.empty_table(), tmp_path / "links", "blocks")
-    similarity, pairs = measure_links(0, str(tmp_path / "l"), links=[links], sets=there.sets, near=NEAR)
-    assert all_rows([similarity, pairs]) == []
+    found = measure_links(0, str(tmp_path / "l"), links=[links], sets=there.sets, near=NEAR)
+    assert all_rows([found.similarity, found.pairs, found.similar]) == []
 
 
 # --- the table of pairs ---------------------------------------------------------------------------
@@ -279,7 +299,8 @@ def test_pair_that_was_compared_twice_stands_once(tmp_path: Path) -> None:
     one = _compared_table([(1, 2, 0.9), (1, 9, 0.5), (3, 4, 0.6), (7, 8, 0.7)], tmp_path / "1")
     two = _compared_table([(1, 9, 0.5), (3, 4, 0.6), (2, 3, 0.69999)], tmp_path / "2")
     path = tmp_path / "out" / "part.parquet"
-    assert write_pairs((0, END_OF_KEYS), str(path), pairs=[one, two], threshold=0.7) == (5, 2)
+    found = write_pairs((0, END_OF_KEYS), str(path), pairs=[one, two], threshold=0.7)
+    assert (found.rows, found.at_threshold) == (5, 2)
     rows = rows_of(path)
     assert [(row["doc_a"], row["doc_b"]) for row in rows] == [(1, 2), (1, 9), (2, 3), (3, 4), (7, 8)]
     assert pq.read_schema(path).equals(PAIRS.arrow_schema(), check_metadata=True)
@@ -292,13 +313,27 @@ def test_part_of_pairs_holds_those_whose_first_document_is_in_its_range(tmp_path
         write_pairs(span, str(tmp_path / f"out{span[0]}"), pairs=[table], threshold=0.7)
         for span in ((0, 5), (5, 6), (6, END_OF_KEYS))
     ]
-    assert counts == [(1, 1), (2, 1), (1, 1)]
+    assert [(part.rows, part.at_threshold) for part in counts] == [(1, 1), (2, 1), (1, 1)]
     assert [(row["doc_a"], row["doc_b"]) for row in rows_of(tmp_path / "out5")] == [(5, 6), (5, 9)]
+
+
+@pytest.mark.parametrize(
+    ("jaccard", "hundredth"),
+    [(0.5, 50), (0.29, 29), (0.57, 57), (0.5799999, 57), (2 / 3, 66), (0.99, 99), (0.999999, 99), (1.0, 99)],
+)
+def test_pair_is_counted_in_the_hundredth_that_it_reaches(
+    tmp_path: Path, jaccard: float, hundredth: int
+) -> None:
+    table = _compared_table([(1, 2, jaccard), (3, 4, 0.0)], tmp_path / "1")
+    found = write_pairs((0, END_OF_KEYS), str(tmp_path / "out"), pairs=[table, table], threshold=0.7)
+    counts = {i: count for i, count in enumerate(found.by_hundredth) if count}
+    assert (counts, len(found.by_hundredth)) == ({0: 1, hundredth: 1}, 100)
 
 
 def test_no_pair_writes_no_file(tmp_path: Path) -> None:
     empty = _compared_table([], tmp_path / "1")
     for pairs in ([], [empty]):
         path = tmp_path / "out.parquet"
-        assert write_pairs((0, END_OF_KEYS), str(path), pairs=pairs, threshold=0.7) == (0, 0)
+        found = write_pairs((0, END_OF_KEYS), str(path), pairs=pairs, threshold=0.7)
+        assert (found.rows, found.at_threshold, found.by_hundredth) == (0, 0, (0,) * 100)
         assert not path.exists()

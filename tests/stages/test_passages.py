@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import unicodedata
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,20 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.artifacts import END_OF_KEYS
+from pipeline.config import MixtureConfig, ModelConfig
+from pipeline.mixture import Epochs, epochs_of
+from pipeline.risk import evidence
 from pipeline.schemas import BINS, PASSAGES, SPANS
-from pipeline.stages.passages import COUNTED, write_passages
+from pipeline.stages.passages import COUNTED, Exposing, write_passages
 from pipeline.stages.spans import REPEATING, write_spans
 from tests import corpus as planted
 from tests import oracles
-from tests.stages.passage_steps import Passaged, definition, passages_of
+from tests.exposure_oracle import BINS as BINS_OF_EXPOSURES
+from tests.exposure_oracle import bin_of, tier_of
+from tests.stages.passage_steps import Passaged, definition, passaged, passages_of
 from tests.stages.steps import all_rows, doc, rows_of
+
+NOWHERE = Exposing(Epochs(), evidence(None, None), True)
 
 
 def texts() -> dict[str, list[str | None]]:
@@ -133,10 +141,57 @@ def test_occurrences_are_the_copies_of_all_places(found: Passaged) -> None:
     assert places == {row["passage_id"]: row["occurrences"] for row in all_rows(found.outputs)}
 
 
+EPOCHS = {"a": 2.5, "b": 0.0, "d": 7.0}
+
+
+def test_exposures_are_the_epochs_of_the_documents_of_all_places(tmp_path: Path) -> None:
+    epochs = epochs_of(MixtureConfig(epochs=EPOCHS), ModelConfig(), {})
+    found = passages_of(tmp_path, texts(), shard_bytes=600, epochs=epochs)
+    wanted = definition(found.survived.corpus)
+    exposures = {
+        oracles.text_id(" ".join(words)): sum(
+            EPOCHS.get(wanted.documents[d].source or "", 1.0) for d, _ in places
+        )
+        for words, places in wanted.passages.items()
+    }
+    rows = all_rows(found.outputs)
+    assert {row["passage_id"]: row["exposures"] for row in rows} == exposures
+    assert len({bin_of(value) for value in exposures.values()}) > 2
+    risky = [row for row in rows if not row["predictable"]]
+    assert {row["risk_tier"] for row in rows if row["predictable"]} == {None}
+    assert all(row["risk_tier"] == tier_of(row["exposures"]) for row in risky)
+    for part, name in (("exposed", None), ("exposed_tokens", "tokens")):
+        sums = dict.fromkeys(BINS_OF_EXPOSURES, 0)
+        for row in risky:
+            sums[bin_of(row["exposures"])] += 1 if name is None else row[name]
+        assert np.sum([getattr(each, part) for each in found.passages], axis=0).tolist() == list(
+            sums.values()
+        )
+
+
+def test_evidence_is_that_of_the_bin_and_none_where_a_passage_is_predictable(
+    tmp_path: Path, found: Passaged
+) -> None:
+    corpus = replace(found.survived.corpus, folder=tmp_path)
+    known = evidence(7e9, None)
+    other = passaged(replace(found.survived, corpus=corpus), model=7e9)
+    names = ("evidence_low", "evidence_high", "evidence_reason")
+    for row in all_rows(other.outputs):
+        of_bin = known[[low for low, _ in BINS].index(bin_of(row["exposures"]))]
+        wanted = (of_bin.low, of_bin.high, of_bin.reason)
+        assert tuple(row[name] for name in names) == (
+            (None, None, "predictable") if row["predictable"] else wanted
+        )
+    assert {row["evidence_high"] for row in all_rows(other.outputs)} > {None, 0.14}
+
+
 def test_nothing_is_written_without_passages(tmp_path: Path) -> None:
-    found = write_passages((0, END_OF_KEYS), str(tmp_path / "out"), str(tmp_path / "places"), cuts=[])
+    found = write_passages(
+        (0, END_OF_KEYS), str(tmp_path / "out"), str(tmp_path / "places"), cuts=[], exposing=NOWHERE
+    )
     assert (found.by_bin, found.passages, found.spans, found.predictable) == ((0,) * len(BINS), 0, 0, 0)
     assert (found.most_tokens, found.most_occurrences) == (0, 0)
+    assert found.exposed == found.exposed_tokens == (0,) * len(BINS)
     spans = write_spans(
         (0, END_OF_KEYS), str(tmp_path / "spans"), str(tmp_path / "texts"), counted=[found.places]
     )

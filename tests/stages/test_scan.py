@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import InputChangedError, InputError
+from pipeline.label_hashes import name_hash
 from pipeline.normalise import tokens
 from pipeline.readers import formats
 from pipeline.readers.rows import Columns
@@ -103,6 +104,7 @@ def _expected_text(row: int, text: str, parameters: ScanParameters = PARAMETERS)
         "raw_low": raw_low,
         "raw_high": raw_high,
         "source": 0,
+        "licence": 0,
         "piece": 0,
         "row": row,
         "n_tokens": len(tokens(text)),
@@ -205,12 +207,15 @@ def test_labels_come_from_columns(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     parameters = replace(PARAMETERS, columns=Columns("text", "name", "site", "terms"))
-    found = _documents(_scan_file(path, tmp_path / "scan", parameters, BY_FILE).segments)
-    assert [(row["id"], row["source"], row["licence"]) for row in found] == [
+    (segment,) = _scan_file(path, tmp_path / "scan", parameters, BY_FILE).segments
+    assert [(row["id"], row["source"], row["licence"]) for row in _documents((segment,))] == [
         ("7", "web", "MIT"),
         (None, None, None),
         ("x", None, None),
     ]
+    texts = sorted(rows_of(f"{segment.path}/texts.parquet"), key=lambda row: row["row"])
+    hashes = [(name_hash("web"), name_hash("MIT")), (0, 0), (0, 0)]
+    assert [(row["source"], row["licence"]) for row in texts] == hashes
 
 
 def test_source_comes_from_the_path_where_no_column_is_named(tmp_path: Path) -> None:

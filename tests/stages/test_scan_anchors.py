@@ -16,7 +16,7 @@ from pipeline.kernels.minimizers import Anchors
 from pipeline.normalise import tokens
 from pipeline.readers import formats
 from pipeline.stages import scan as stage
-from pipeline.stages.scan import Scratch, scan_texts, source_hashes
+from pipeline.stages.scan import Scratch, scan_texts
 from tests import corpus as planted
 from tests.stages.passage_steps import PASSAGE_PARAMETERS, W, definition, passages_of
 from tests.stages.steps import BY_FILE, PARAMETERS, all_rows, rows_of, scanned
@@ -123,18 +123,7 @@ def test_segment_is_written_whenever_enough_anchors_are_held(
     assert all_rows(found.span_outputs) == all_rows(whole.span_outputs)
 
 
-# --- sources --------------------------------------------------------------------------------------
-
-
-def test_source_is_hashed_and_none_is_zero() -> None:
-    sources = pa.array(["web", None, "", "web", "books"], pa.large_string())
-    found = source_hashes(sources)
-    assert found.dtype == np.uint64
-    web, empty, books = (xxhash.xxh3_64_intdigest(name) for name in (b"web", b"", b"books"))
-    assert found.tolist() == [web, 0, empty, web, books]
-    assert source_hashes(sources[:0]).tolist() == []
-    assert source_hashes(pa.nulls(2, pa.large_string())).tolist() == [0, 0]
-    assert source_hashes(sources.slice(1, 3)).tolist() == [0, empty, web]
+# --- labels ----------------------------------------------------------------------------------------
 
 
 def test_texts_have_the_source_of_their_document(tmp_path: Path) -> None:

@@ -2,57 +2,43 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.artifacts import write_work
-from pipeline.errors import InputError
-from pipeline.readers.rows import Piece
-from pipeline.schemas import BINS, HISTOGRAM, METRICS, REJECTS, SOURCES
-from pipeline.stages import summary
-from pipeline.stages.documents import BY_COPIES, BY_SOURCE, GRAINS, DocumentsResult
-from pipeline.stages.inputs import InputFile, Shard, ShardPiece
-from pipeline.stages.places import write_places
-from pipeline.stages.scan import REJECTED, ScanResult
+from pipeline.artifacts import END_OF_KEYS
+from pipeline.config import NearConfig
+from pipeline.risk import evidence
+from pipeline.schemas import BINS, HISTOGRAM, METRICS, RISK, SIMILARITY
+from pipeline.stages.documents import GRAINS
+from pipeline.stages.overlap import Overlapped
+from pipeline.stages.pairs import PairsResult, write_pairs
+from pipeline.stages.sources import sums_of_sources
 from pipeline.stages.summary import (
+    Found,
     PassageTotals,
     corpus_figures,
-    first_reject,
+    crossing_figures,
+    distinct_figures,
     grain_figures,
     passage_figures,
     write_histogram,
     write_metrics,
-    write_rejects,
-    write_sources,
+    write_risk,
+    write_similarity,
+    write_summary,
 )
-from tests.stages.steps import Written, all_rows, rows_of
+from tests import oracles
+from tests.stages.steps import NEAR, ONCE, Written, all_rows, rows_of
+from tests.stages.sums import part
 
 
 def _bin(copies: int) -> int:
     """The lower end of the bin: 1, 2-5, 6-20, 21-100, 101-1000, over 1000."""
     return next(low for low in (1001, 101, 21, 6, 2, 1) if copies >= low)
-
-
-def _part(
-    folder: Path, number: int, copies: Sequence[tuple[str, int, int]] = (), **sources: Any
-) -> DocumentsResult:
-    """The sums of a part by hand; copies: (grain, copies, documents), 3 tokens and 5 bytes a document."""
-    folder.mkdir(exist_ok=True)
-    by_copies = [
-        {"grain": grain, "copies": n, "documents": documents, "tokens": 3 * documents, "bytes": 5 * documents}
-        for grain, n, documents in copies
-    ]
-    zeros = dict.fromkeys(BY_SOURCE.names[2:], 0)
-    by_source = [zeros | {"source": name, "licence": None} | counts for name, counts in sources.items()]
-    copied = write_work(pa.Table.from_pylist(by_copies, BY_COPIES), folder / f"copies-{number}")
-    sourced = write_work(pa.Table.from_pylist(by_source, BY_SOURCE), folder / f"sources-{number}")
-    return DocumentsResult("", copied, sourced, 0)
 
 
 # --- histogram ------------------------------------------------------------------------------------
@@ -75,7 +61,7 @@ def _part(
     ],
 )
 def test_edge_of_a_bin_is_in_its_bin(tmp_path: Path, copies: int, name: str) -> None:
-    write_histogram([_part(tmp_path, 0, [("exact", copies, 7 * copies)])], None, str(tmp_path / "out"))
+    write_histogram([part(tmp_path, 0, [("exact", copies, 7 * copies)])], None, str(tmp_path / "out"))
     (row,) = (row for row in rows_of(tmp_path / "out") if row["documents"])
     assert (row["grain"], row["bin"], row["copies_min"]) == ("exact", name, _bin(copies))
     assert (row["documents"], row["groups"]) == (7 * copies, 7)
@@ -95,8 +81,8 @@ def test_every_bin_of_every_grain_has_a_row(tmp_path: Path) -> None:
 
 def test_parts_of_a_group_are_put_together(tmp_path: Path) -> None:
     # A group of 6 lies in three parts: two, three and one of its documents.
-    parts = [_part(tmp_path, i, [("near", 6, n), ("near", 2, 1)]) for i, n in enumerate((2, 3, 1))]
-    parts.append(_part(tmp_path, 3, [("near", 2, 1), ("near", 3, 3)]))
+    parts = [part(tmp_path, i, [("near", 6, n), ("near", 2, 1)]) for i, n in enumerate((2, 3, 1))]
+    parts.append(part(tmp_path, 3, [("near", 2, 1), ("near", 3, 3)]))
     write_histogram(parts, None, str(tmp_path / "out"))
     rows = {row["bin"]: row for row in rows_of(tmp_path / "out") if row["grain"] == "near"}
     assert (rows["6-20"]["documents"], rows["6-20"]["groups"]) == (6, 1)
@@ -122,9 +108,7 @@ def test_histogram_is_that_of_the_documents(documented: Written, tmp_path: Path)
 def test_passages_have_bins_of_their_own(tmp_path: Path) -> None:
     rows = [("passage", 1, 4), ("passage", 2, 3), ("passage", 7, 2), ("passage", 5000, 1), ("exact", 1, 10)]
     totals = PassageTotals((0, 11, 5, 3, 2, 1), (4, 3, 0, 0, 2), (9, 8, 0, 0, 7))
-    write_histogram(
-        [_part(tmp_path, 0, rows[:2]), _part(tmp_path, 1, rows[2:])], totals, str(tmp_path / "out")
-    )
+    write_histogram([part(tmp_path, 0, rows[:2]), part(tmp_path, 1, rows[2:])], totals, str(tmp_path / "out"))
     every = rows_of(tmp_path / "out")
     assert [row["grain"] for row in every] == ["exact"] * 6 + ["near"] * 6 + ["passage"] * 6 + ["raw"] * 6
     mine = [row for row in every if row["grain"] == "passage"]
@@ -141,82 +125,21 @@ def test_passages_have_bins_of_their_own(tmp_path: Path) -> None:
 
 def test_copies_with_fewer_bytes_than_the_first_leave_no_negative_rest(tmp_path: Path) -> None:
     totals = PassageTotals((0, 1, 0, 0, 0, 0), (3, 0, 0, 0, 0), (99, 0, 0, 0, 0))
-    write_histogram([_part(tmp_path, 0, [("passage", 2, 1)])], totals, str(tmp_path / "out"))
+    write_histogram([part(tmp_path, 0, [("passage", 2, 1)])], totals, str(tmp_path / "out"))
     mine = [row for row in rows_of(tmp_path / "out") if row["grain"] == "passage"]
     assert [row["tokens"] for row in mine] == [0, 3, 0, 0, 0, 0]
     assert [row["bytes"] for row in mine] == [0, 99, 0, 0, 0, 0]
 
 
-def test_passages_of_a_source_are_null_where_they_were_not_looked_for(tmp_path: Path) -> None:
-    part = _part(tmp_path, 0, web={"documents": 3, "tokens": 8, "passage_documents": 2, "passage_tokens": 6})
-    empty = _part(tmp_path, 1, none={"documents": 1})
-    names = ("passage_repeated_documents", "passage_repeated_tokens_fraction")
-    for wanted, values in ((True, [(0, 0.0), (2, 0.75)]), (False, [(None, None)] * 2)):
-        write_sources([part, empty], wanted, str(tmp_path / "out"))
-        assert [tuple(row[name] for name in names) for row in rows_of(tmp_path / "out")] == values
-
-
 def test_figures_of_passages_are_sums_over_sources(tmp_path: Path) -> None:
-    one = _part(tmp_path, 0, web={"tokens": 8, "passage_documents": 2, "passage_tokens": 6})
-    two = _part(tmp_path, 1, web={"tokens": 8}, books={"tokens": 8, "passage_documents": 1})
-    assert passage_figures([one, two]) == {
+    one = part(tmp_path, 0, web={"tokens": 8, "passage_documents": 2, "passage_tokens": 6})
+    two = part(tmp_path, 1, web={"tokens": 8}, books={"tokens": 8, "passage_documents": 1})
+    assert passage_figures(sums_of_sources([one, two])) == {
         "passage_repeated_documents": (3, "documents"),
         "passage_repeated_tokens": (6, "tokens"),
         "passage_repeated_tokens_fraction": (0.25, "0 to 1"),
     }
-    assert passage_figures([])["passage_repeated_tokens_fraction"] == (None, "0 to 1")
-
-
-# --- sources --------------------------------------------------------------------------------------
-
-
-def test_sources_are_those_of_the_documents(documented: Written, tmp_path: Path) -> None:
-    by_source = defaultdict(list)
-    for row in all_rows(documented.outputs):
-        by_source[row["source"]].append(row)
-    write_sources(documented.results, False, str(tmp_path / "out"))
-    rows = rows_of(tmp_path / "out")
-    assert [row["source"] for row in rows] == sorted(by_source) == list("abcd")
-    for row in rows:
-        mine = by_source[row["source"]]
-        tokens = sum(each["n_tokens"] for each in mine)
-        assert (row["licence"], row["documents"], row["tokens"]) == (None, len(mine), tokens)
-        assert row["bytes"] == sum(each["n_bytes"] for each in mine)
-        assert row["kept_documents"] == sum(each["keep"] for each in mine)
-        for grain, column in GRAINS.items():
-            again = [each for each in mine if each[column] >= 2]
-            assert row[f"{grain}_repeated_documents"] == len(again)
-            share = sum(each["n_tokens"] for each in again) / tokens
-            assert row[f"{grain}_repeated_tokens_fraction"] == share
-    assert pq.read_schema(tmp_path / "out").equals(SOURCES.arrow_schema(), check_metadata=True)
-
-
-def test_sums_of_a_source_are_those_of_its_parts(tmp_path: Path) -> None:
-    one = _part(
-        tmp_path, 0, web={"documents": 2, "tokens": 10, "raw_tokens": 1, "ok": 2}, books={"documents": 1}
-    )
-    two = _part(tmp_path, 1, web={"documents": 3, "tokens": 30, "raw_tokens": 9, "empty": 3, "kept": 2})
-    write_sources([one, two], False, str(tmp_path / "out"))
-    books, web = rows_of(tmp_path / "out")
-    assert (web["source"], web["documents"], web["tokens"], web["kept_documents"]) == ("web", 5, 40, 2)
-    assert web["raw_repeated_tokens_fraction"] == 0.25
-    assert (books["documents"], books["near_repeated_tokens_fraction"]) == (1, 0.0)
-    figures = corpus_figures([one, two])
-    assert (figures["documents"], figures["tokens"]) == ((6, "documents"), (40, "tokens"))
-    assert (figures["ok_documents"][0], figures["short_documents"][0], figures["empty_documents"][0]) == (
-        2,
-        0,
-        3,
-    )
-
-
-def test_unknown_source_comes_first_and_is_not_the_text_null(tmp_path: Path) -> None:
-    part = _part(tmp_path, 0, null={"documents": 1}, none={"documents": 2, "source": None})
-    write_sources([part], False, str(tmp_path / "out"))
-    assert [(row["source"], row["documents"]) for row in rows_of(tmp_path / "out")] == [
-        (None, 2),
-        ("null", 1),
-    ]
+    assert passage_figures(sums_of_sources([]))["passage_repeated_tokens_fraction"] == (None, "0 to 1")
 
 
 # --- figures --------------------------------------------------------------------------------------
@@ -239,14 +162,14 @@ def test_figures_are_those_of_the_documents(documented: Written) -> None:
         tokens = sum(row["n_tokens"] for row in again) / sum(row["n_tokens"] for row in documents)
         assert figures[f"{grain}_repeated_tokens_fraction"] == tokens
         assert figures[f"{grain}_largest_group"] == max(counts)
-    corpus = {name: value for name, (value, _) in corpus_figures(documented.results).items()}
+    corpus = {name: value for name, (value, _) in corpus_figures(sums_of_sources(documented.results)).items()}
     statuses = Counter(row["status"] for row in documents)
     assert {name: corpus[f"{name}_documents"] for name in statuses} == statuses
     assert corpus["bytes"] == sum(row["n_bytes"] for row in documents)
 
 
 def test_corpus_without_documents_has_figures_without_shares() -> None:
-    figures = grain_figures([]) | corpus_figures([])
+    figures = grain_figures([]) | corpus_figures(sums_of_sources([]))
     assert {name for name, (value, _) in figures.items() if value is None} == {
         f"{grain}_{name}"
         for grain in GRAINS
@@ -269,108 +192,144 @@ def test_metrics_are_in_order_of_their_names(tmp_path: Path) -> None:
     assert pq.read_schema(tmp_path / "out").equals(METRICS.arrow_schema(), check_metadata=True)
 
 
-# --- rejects --------------------------------------------------------------------------------------
+def test_what_is_left_of_copies_is_one_of_each(documented: Written) -> None:
+    documents = all_rows(documented.outputs)
+    texts = documented.compared.placed.filtered.corpus.texts
+    figures = distinct_figures(documented.results)
+    tokens = {row["text_id"]: row["n_tokens"] for row in documents}
+    n_bytes = {texts[row["doc_id"]]: row["n_bytes"] for row in documents}
+    assert figures == {
+        "exact_distinct_tokens": (sum(tokens.values()), "tokens"),
+        "raw_distinct_bytes": (sum(n_bytes.values()), "bytes"),
+    }
+    assert {value for value, _ in distinct_figures([]).values()} == {0}
 
-Row = tuple[str, int | None, str, str]
+
+def test_crossings_are_those_of_sources_in_all_ranges() -> None:
+    def found(grain: str, **crossing: int) -> Overlapped:
+        return Overlapped("", grain, tuple(crossing.items()))
+
+    overlaps = [found("exact", source=2, licence=9), found("exact", source=3, licence=9)]
+    overlaps += [found("near", source=0), found("passage", licence=9)]
+    assert crossing_figures(overlaps) == {
+        "cross_source_texts": (5, "texts"),
+        "cross_source_clusters": (0, "clusters"),
+        "cross_source_passages": (None, "passages"),
+    }
+    assert {value for value, _ in crossing_figures([]).values()} == {None}
 
 
-def _file(file_id: int) -> InputFile:
-    return InputFile(f"/data/{file_id:02d}", "jsonl", 1, "")
+# --- risk -----------------------------------------------------------------------------------------
 
 
-def _scanned(
-    folder: Path, pieces: list[list[int]], rejects: dict[tuple[int, int], list[int]], rows: int = 100
-) -> tuple[list[Shard], list[ScanResult], str]:
-    """Shards by hand: the file of each piece, and the rejected rows of (shard, piece)."""
-    shards, results = [], []
-    for number, file_ids in enumerate(pieces):
-        held = [
-            ShardPiece(i, _file(i), Piece(_file(i).uri, "jsonl", at, at + 1, 1), None)
-            for at, i in enumerate(file_ids)
+def test_risk_has_every_bin_of_documents_and_passages_with_its_evidence(tmp_path: Path) -> None:
+    one, two = (part(tmp_path, i) for i in range(2))
+    one = replace(one, exposed=(9, 2, 0, 0, 0, 1), exposed_tokens=(90, 20, 0, 0, 0, 10))
+    two = replace(two, exposed=(1, 1, 0, 0, 1, 0), exposed_tokens=(5, 6, 0, 0, 7, 0))
+    known = evidence(1.2e9, None)
+    passages = ((3, 4, 0, 0, 0, 5), (30, 40, 0, 0, 0, 50))
+    write_risk([one, two], passages, known, str(tmp_path / "out"))
+    rows = rows_of(tmp_path / "out")
+    tiers = ["baseline", "low", "elevated", "high", "very high", "very high"]
+    assert [row["risk_tier"] for row in rows] == 2 * tiers
+    assert [(row["exposures_min"], row["bin"]) for row in rows] == 2 * list(BINS)
+    documents, others = rows[:6], rows[6:]
+    assert {row["grain"] for row in documents} == {"document"}
+    assert [row["documents"] for row in documents] == [10, 3, 0, 0, 1, 1]
+    assert [row["tokens"] for row in documents] == [95, 26, 0, 0, 7, 10]
+    assert {row["passages"] for row in documents} == {None}
+    assert {(row["grain"], row["documents"]) for row in others} == {("passage", None)}
+    assert [row["passages"] for row in others] == list(passages[0])
+    assert [row["tokens"] for row in others] == list(passages[1])
+    names = ("evidence_low", "evidence_high", "evidence_reason")
+    for held in (documents, others):
+        assert [tuple(row[name] for name in names) for row in held] == [
+            (each.low, each.high, each.reason) for each in known
         ]
-        shards.append(Shard(number, tuple(held)))
-        found = [
-            {"piece": piece, "row": row, "reason": "null_text", "detail": f"{shard} {piece} {row}"}
-            for (shard, piece), numbers in sorted(rejects.items())
-            if shard == number
-            for row in numbers
-        ]
-        path = write_work(pa.Table.from_pylist(found, REJECTED), folder / f"rejects-{number}")
-        results.append(ScanResult(number, (), (rows,) * len(file_ids), path, len(found)))
-    places = write_places(shards, [result.piece_rows for result in results], str(folder / "places"))
-    return shards, results, places
+    assert documents[1]["evidence_high"] == 0.09
+    assert pq.read_schema(tmp_path / "out").equals(RISK.arrow_schema(), check_metadata=True)
 
 
-def _bad(*file_ids: int) -> list[tuple[int, InputFile, InputError]]:
-    return [(i, _file(i), InputError("it broke", where=_file(i).uri, fix="mend it")) for i in file_ids]
+def test_risk_of_passages_is_left_out_where_they_were_not_looked_for(tmp_path: Path) -> None:
+    write_risk([], None, evidence(None, None), str(tmp_path / "out"))
+    rows = rows_of(tmp_path / "out")
+    assert [(row["grain"], row["documents"], row["tokens"]) for row in rows] == [("document", 0, 0)] * 6
 
 
-def _parts(folder: Path) -> list[list[Row]]:
-    paths = sorted(folder.glob("part-*.parquet"))
-    assert [path.name for path in paths] == [f"part-{i:05d}.parquet" for i in range(len(paths))]
-    assert all(pq.read_schema(path).equals(REJECTS.arrow_schema(), check_metadata=True) for path in paths)
-    return [[tuple(row.values()) for row in rows_of(path)] for path in paths]
+def test_exposures_of_parts_are_those_of_their_documents(documented: Written) -> None:
+    for output, result in zip(documented.outputs, documented.results, strict=True):
+        counts, tokens = Counter[int](), Counter[int]()
+        rows = rows_of(output)
+        for row in rows:
+            counts[_bin(int(row["exposures"]))] += 1
+            tokens[_bin(int(row["exposures"]))] += row["n_tokens"]
+        assert result.exposed == tuple(counts[low] for low, _ in BINS)
+        assert result.exposed_tokens == tuple(tokens[low] for low, _ in BINS)
+        assert result.most_exposures == max(row["exposures"] for row in rows)
 
 
-@pytest.mark.parametrize("part_rows", [1, 2, 3, 5, 100])
-def test_rejects_are_rows_and_files_in_their_order(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part_rows: int
-) -> None:
-    monkeypatch.setattr(summary, "PART_ROWS", part_rows)
-    rejects = {(0, 0): [3, 9], (0, 1): [0], (1, 0): [5], (1, 1): [2], (2, 0): [0, 1]}
-    scanned = _scanned(tmp_path, [[1, 1], [1, 4], [7]], rejects)
-    written = write_rejects(*scanned, _bad(9, 0, 3, 5, 8), str(tmp_path / "out"))
-    unreadable = "unreadable_file"
-    words = "it broke where: /data/{:02d} do: mend it"
-    expected: list[Row] = [
-        ("/data/00", None, unreadable, words.format(0)),
-        ("/data/01", 3, "null_text", "0 0 3"),
-        ("/data/01", 9, "null_text", "0 0 9"),
-        ("/data/01", 100, "null_text", "0 1 0"),
-        ("/data/01", 205, "null_text", "1 0 5"),
-        ("/data/03", None, unreadable, words.format(3)),
-        ("/data/04", 2, "null_text", "1 1 2"),
-        ("/data/05", None, unreadable, words.format(5)),
-        ("/data/07", 0, "null_text", "2 0 0"),
-        ("/data/07", 1, "null_text", "2 0 1"),
-        ("/data/08", None, unreadable, words.format(8)),
-        ("/data/09", None, unreadable, words.format(9)),
-    ]
-    parts = _parts(tmp_path / "out")
-    assert [row for part in parts for row in part] == expected
-    assert written == len(expected)
-    assert [len(part) for part in parts[:-1]] == [part_rows] * (len(parts) - 1)
-    assert 0 < len(parts[-1]) <= part_rows
+# --- similarity -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("part_rows", [2, 100])
-def test_files_alone_are_rejected_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part_rows: int
-) -> None:
-    monkeypatch.setattr(summary, "PART_ROWS", part_rows)
-    scanned = _scanned(tmp_path, [], {})
-    assert write_rejects(*scanned, _bad(2, 0, 1, 4, 3), str(tmp_path / "out")) == 5
-    rows = [row for part in _parts(tmp_path / "out") for row in part]
-    assert [uri for uri, _, _, _ in rows] == [f"/data/{i:02d}" for i in range(5)]
+def _pairs(**hundredths: int) -> PairsResult:
+    counts = [hundredths.get(f"at_{i}", 0) for i in range(100)]
+    return PairsResult(sum(counts), 0, tuple(counts))
 
 
-@pytest.mark.parametrize("pieces", [[], [[0], [1, 2]]])
-def test_nothing_rejected_is_a_file_without_rows(tmp_path: Path, pieces: list[list[int]]) -> None:
-    assert write_rejects(*_scanned(tmp_path, pieces, {}), [], str(tmp_path / "out")) == 0
-    assert _parts(tmp_path / "out") == [[]]
+@pytest.mark.parametrize(
+    ("floor", "first"), [(0.5, 50), (0.29, 29), (0.555, 55), (0.57, 57), (0.99, 99), (1.0, 99), (0.001, 0)]
+)
+def test_similarity_has_every_hundredth_from_the_floor_up(tmp_path: Path, floor: float, first: int) -> None:
+    near = NearConfig(floor=floor, threshold=1, bands=14, rows=8)
+    write_similarity([_pairs(at_99=2), _pairs(at_99=3)], near, str(tmp_path / "out"))
+    rows = rows_of(tmp_path / "out")
+    assert [row["jaccard_min"] for row in rows] == [i / 100 for i in range(first, 100)]
+    assert [row["jaccard_max"] for row in rows] == [i / 100 for i in range(first + 1, 101)]
+    assert [row["pairs"] for row in rows] == [0] * (99 - first) + [5]
+    for row in rows:
+        wanted = oracles.detection_probability(row["jaccard_min"], 14, 8)
+        assert row["detection"] == pytest.approx(wanted, abs=1e-12)
+    assert pq.read_schema(tmp_path / "out").equals(SIMILARITY.arrow_schema(), check_metadata=True)
 
 
-def test_rejects_that_fill_their_parts_leave_no_empty_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(summary, "PART_ROWS", 2)
-    scanned = _scanned(tmp_path, [[0], [1]], {(0, 0): [1, 2], (1, 0): [3, 4]})
-    assert write_rejects(*scanned, [], str(tmp_path / "out")) == 4
-    assert [len(part) for part in _parts(tmp_path / "out")] == [2, 2]
+def test_pairs_of_all_parts_are_counted_in_their_hundredth(tmp_path: Path) -> None:
+    parts = [_pairs(at_50=1, at_98=4), _pairs(at_50=2), _pairs()]
+    for held in (parts, parts[::-1]):
+        write_similarity(held, NearConfig(), str(tmp_path / "out"))
+        counts = {row["jaccard_min"]: row["pairs"] for row in rows_of(tmp_path / "out") if row["pairs"]}
+        assert counts == {0.5: 3, 0.98: 4}
+    write_similarity([], NearConfig(), str(tmp_path / "out"))
+    assert {row["pairs"] for row in rows_of(tmp_path / "out")} == {0}
 
 
-def test_first_reject_is_named_with_its_place_and_reason(tmp_path: Path) -> None:
-    shards, results, _ = _scanned(tmp_path, [[0], [1, 1]], {(1, 0): [7], (1, 1): [2]})
-    assert first_reject(shards, results) == "/data/01, row 7: null_text (1 0 7)"
-    shards, results, _ = _scanned(tmp_path, [[0], [1, 1]], {(1, 1): [2]})
-    assert first_reject(shards, results) == "/data/01, row 2 of the part from 1: null_text (1 1 2)"
+# --- all of them ----------------------------------------------------------------------------------
+
+
+def test_summary_is_all_tables_and_figures(documented: Written, tmp_path: Path) -> None:
+    filtered = documented.compared.placed.filtered
+    pairs = write_pairs((0, END_OF_KEYS), str(tmp_path / "p"), pairs=documented.compared.pairs, threshold=0.7)
+    recall = [each.recall for each in documented.compared.attached]
+    found = Found(documented.results, filtered.texts, [pairs], recall, [], (), None, None)
+    known = evidence(None, None)
+    figures = write_summary(found, {"unsettled_texts": (0, "texts")}, NEAR, ONCE, known, str(tmp_path / "s"))
+    names = ("histogram", "metrics", "risk", "similarity", "source_overlap", "sources")
+    assert sorted(path.stem for path in (tmp_path / "s").iterdir()) == list(names)
+    held = {row["name"]: (row["value"], row["unit"]) for row in rows_of(tmp_path / "s" / "metrics.parquet")}
+    assert held == figures
+    documents = all_rows(documented.outputs)
+    assert figures["max_exposures"] == (max(row["exposures"] for row in documents), "exposures")
+    assert figures["unsettled_texts"] == (0, "texts")
+    assert figures["cross_source_texts"] == (None, "texts")
+    similarity = rows_of(tmp_path / "s" / "similarity.parquet")
+    assert sum(row["pairs"] for row in similarity) == pairs.rows
+    recalls = [held[name][0] for name in ("recall_low", "recall", "recall_high")]
+    assert 0 < recalls[0] <= recalls[1] <= recalls[2] <= 1
+    nothing = write_summary(
+        replace(found, documents=[], texts=[], pairs=[], recall=[]),
+        {"unsettled_texts": (0, "texts")},
+        NEAR,
+        ONCE,
+        known,
+        str(tmp_path / "none"),
+    )
+    assert (nothing["max_exposures"], nothing["recall"]) == ((None, "exposures"), (None, "0 to 1"))

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-import xxhash
 
 from pipeline.artifacts import END_OF_KEYS, key_ranges, read_work, table_of, write_work
+from pipeline.config import MixtureConfig, ModelConfig
+from pipeline.label_hashes import name_hash
+from pipeline.mixture import MILLION, epochs_of
 from pipeline.normalise import normalised, tokens
 from pipeline.readers.rows import Piece
 from pipeline.stages.inputs import InputFile, Shard, ShardPiece
@@ -21,16 +23,19 @@ from pipeline.stages.runs import starts_of_runs
 from pipeline.stages.scan import Segment, texts_schema
 from pipeline.stages.texts import (
     COPIES,
+    DISTINCT,
     REPEATS,
-    TEXT_SOURCES,
+    TEXT_LABELS,
     TEXTS,
     TextsResult,
     group_texts,
+    tokens_of_sources,
 )
 from tests import oracles
-from tests.stages.steps import BY_FILE, Corpus, all_rows, columns_of, doc, grouped, rows_of, scanned
+from tests.stages.steps import BY_FILE, ONCE, Corpus, all_rows, columns_of, doc, grouped, rows_of, scanned
 
 A, B, C = "the first text of all", "a second text follows", "third"
+EPOCHS = {"a": 2.5, "b": 0.0}
 CORPUS: dict[str, list[str | None]] = {
     "a": [A, B, "", A.upper(), None, C],
     "b": ["", A, f" {A}!", B, "four words, no more"],
@@ -39,19 +44,21 @@ CORPUS: dict[str, list[str | None]] = {
 
 
 def _of_repeated(corpus: Corpus) -> tuple[list[dict[str, int]], list[dict[str, int]]]:
-    """What is told of documents that share their text: how many they are, and in which files."""
+    """What is told of documents that share their text: how many they are, and how many in which file."""
     groups = defaultdict(list)
     for number, text in sorted(corpus.texts.items()):
         if text is not None and tokens(text):
             groups[normalised(text)].append(number)
-    repeats, sources = [], []
-    for members in groups.values():
+    repeats, labels = [], []
+    for text, members in groups.items():
         if len(members) > 1:
-            names = {"abc"[number >> 32].encode() for number in members}
-            hashes = sorted(xxhash.xxh3_64_intdigest(name) for name in names)
-            sources += [{"doc_id": members[0], "source": value} for value in hashes]
+            counts = Counter(name_hash("abc"[number >> 32]) for number in members)
+            n_tokens, text_id = len(tokens(text)), oracles.text_id(text)
+            for source, n in sorted(counts.items()):
+                values = members[0], text_id, source, 0, n, n * n_tokens
+                labels.append(dict(zip(TEXT_LABELS.names, values, strict=True)))
             repeats += [{"doc_id": n, "copies": len(members) * (n == members[0])} for n in members]
-    return sorted(repeats, key=lambda row: row["doc_id"]), sorted(sources, key=lambda row: row["doc_id"])
+    return sorted(repeats, key=lambda row: row["doc_id"]), sorted(labels, key=lambda row: row["doc_id"])
 
 
 def _definition(corpus: Corpus) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -61,9 +68,11 @@ def _definition(corpus: Corpus) -> tuple[list[dict[str, Any]], list[dict[str, An
     for number, text in sorted(texts.items()):
         groups[normalised(text)].append(number)
     raw = Counter(texts.values())
+    shown = [int(EPOCHS.get(name, 1) * MILLION) if corpus.epochs != ONCE else MILLION for name in "abc"]
     distinct, copies = [], []
     for text, members in sorted(groups.items(), key=lambda item: oracles.text_id(item[0])):
         shared = {"text_id": oracles.text_id(text), "copies": len(members), "n_tokens": len(tokens(text))}
+        shared |= {"weight": sum(shown[number >> 32] for number in members)}
         distinct.append(shared | {"doc_id": members[0]})
         if len(members) > 1:
             copies += [shared | {"doc_id": n, "raw_copies": raw[texts[n]], "is_node": True} for n in members]
@@ -87,25 +96,73 @@ def test_texts_and_copies_equal_their_definition(tmp_path: Path, parts: int, sha
 
 
 @pytest.mark.parametrize("parts", [1, 3, 50])
+def test_weight_is_what_training_shows_of_all_documents_with_the_text(tmp_path: Path, parts: int) -> None:
+    epochs = epochs_of(MixtureConfig(epochs=EPOCHS), ModelConfig(), {})
+    corpus = scanned(tmp_path, CORPUS, shard_bytes=60, source=BY_FILE, epochs=epochs)
+    found = grouped(corpus, key_ranges(parts))
+    distinct, copies = _definition(corpus)
+    for tables, wanted in (([p.texts for p in found], distinct), ([p.copies for p in found], copies)):
+        assert [row["weight"] for row in all_rows(tables)] == [row["weight"] for row in wanted]
+    # Twice in a, which is shown two and a half times, twice in b, which is not shown, twice in c.
+    assert {row["weight"] for row in distinct if row["copies"] == 6} == {7 * MILLION}
+
+
+@pytest.mark.parametrize("parts", [1, 3, 50])
 @pytest.mark.parametrize("shard_bytes", [60, 1 << 20])
-def test_repeats_and_sources_equal_their_definition(tmp_path: Path, parts: int, shard_bytes: int) -> None:
+def test_repeats_and_labels_equal_their_definition(tmp_path: Path, parts: int, shard_bytes: int) -> None:
     corpus = scanned(tmp_path, CORPUS, shard_bytes=shard_bytes, source=BY_FILE)
     found = grouped(corpus, key_ranges(parts))
-    repeats, sources = _of_repeated(corpus)
+    repeats, labels = _of_repeated(corpus)
     assert len(repeats) == 8
-    tables = [(rows_of(part.repeats), rows_of(part.sources)) for part in found]
-    for i, wanted in ((0, repeats), (1, sources)):
+    tables = [(rows_of(part.repeats), rows_of(part.labels)) for part in found]
+    for i, wanted in ((0, repeats), (1, labels)):
         assert all(
             [row["doc_id"] for row in held[i]] == sorted(row["doc_id"] for row in held[i]) for held in tables
         )
         rows = [row for held in tables for row in held[i]]
         assert sorted(rows, key=lambda row: row["doc_id"]) == wanted
+    by_text = all_rows([part.by_text for part in found])
+    assert by_text == sorted(labels, key=lambda row: (row["text_id"], row["source"]))
+
+
+@pytest.mark.parametrize("parts", [1, 3, 50])
+def test_distinct_texts_are_counted_once_a_source(tmp_path: Path, parts: int) -> None:
+    corpus = scanned(tmp_path, CORPUS, shard_bytes=60, source=BY_FILE)
+    held: dict[int, set[str]] = defaultdict(set)
+    for number, text in corpus.texts.items():
+        if text is not None and tokens(text):
+            held[name_hash("abc"[number >> 32])].add(normalised(text))
+    counted: Counter[int] = Counter()
+    for part in grouped(corpus, key_ranges(parts)):
+        assert read_work(part.by_label).schema.equals(DISTINCT)
+        for row in rows_of(part.by_label):
+            assert row["licence"] == 0
+            counted[row["source"]] += row["texts"]
+    assert counted == {source: len(texts) for source, texts in held.items()}
+
+
+def test_tokens_of_a_source_are_those_of_all_its_documents(tmp_path: Path) -> None:
+    corpus = scanned(tmp_path, CORPUS, shard_bytes=60, source=BY_FILE)
+    wanted = sorted(map(name_hash, ("a", "c", "none")))
+    found: Counter[int] = Counter()
+    for segment in corpus.segments:
+        held = tokens_of_sources(segment, sources=wanted)
+        assert set(held) == set(wanted)
+        found.update(held)
+    for name, texts in (*CORPUS.items(), ("none", [])):
+        if name != "b":
+            assert found[name_hash(name)] == sum(len(tokens(text or "")) for text in texts)
 
 
 def test_texts_without_a_source_have_none(tmp_path: Path) -> None:
     corpus = scanned(tmp_path, CORPUS)
     (found,) = grouped(corpus, key_ranges(1))
-    assert rows_of(found.sources) == []
+    names = ("source", "licence", "documents")
+    assert sorted(tuple(row[name] for name in names) for row in rows_of(found.labels)) == [
+        (0, 0, 2),
+        (0, 0, 6),
+    ]
+    assert rows_of(found.by_label) == [{"source": 0, "licence": 0, "texts": found.distinct}]
     assert len(rows_of(found.repeats)) == 8
 
 
@@ -143,7 +200,9 @@ def test_corpus_without_texts_has_empty_tables(tmp_path: Path) -> None:
     corpus = scanned(tmp_path, ["", "?", None])
     (found,) = grouped(corpus, key_ranges(1))
     assert (found.distinct, found.collisions, all_rows([found.texts, found.copies])) == (0, 0, [])
-    nothing = group_texts((0, END_OF_KEYS), str(tmp_path / "none"), segments=[], places=corpus.places)
+    nothing = group_texts(
+        (0, END_OF_KEYS), str(tmp_path / "none"), segments=[], places=corpus.places, epochs=ONCE
+    )
     assert all_rows([nothing.texts, nothing.copies]) == []
 
 
@@ -159,8 +218,8 @@ def _segment(folder: Path, number: int, rows: list[tuple[int, int, int]]) -> Seg
     sketch = pa.array([bytes(PERMUTATIONS)] * len(rows), pa.binary(PERMUTATIONS))
     places = np.zeros(len(rows), np.int64), row.astype(np.int64)
     n_tokens = (high % np.uint64(100)).astype(np.int64)
-    source = row % np.uint64(3)  # 0: none
-    table = table_of(texts_schema(PERMUTATIONS), low, high, low, high, source, *places, n_tokens, sketch)
+    labels = row % np.uint64(3), row % np.uint64(2)  # 0: none
+    table = table_of(texts_schema(PERMUTATIONS), low, high, low, high, *labels, *places, n_tokens, sketch)
     write_work(table, folder / str(number) / "texts.parquet", "text_id")
     return Segment(number, str(folder / str(number)), len(rows))
 
@@ -170,7 +229,7 @@ def _group(folder: Path, rows: list[list[tuple[int, int, int]]]) -> TextsResult:
     file = InputFile("/a", "jsonl", 1, "")
     shards = [Shard(i, (ShardPiece(i, file, Piece("/a", "jsonl", 0, 1, 1), None),)) for i in range(len(rows))]
     places = write_places(shards, [(100,)] * len(rows), str(folder / "places"))
-    return group_texts((0, END_OF_KEYS), str(folder / "out"), segments=segments, places=places)
+    return group_texts((0, END_OF_KEYS), str(folder / "out"), segments=segments, places=places, epochs=ONCE)
 
 
 def test_texts_with_half_a_hash_in_common_are_counted_apart(tmp_path: Path) -> None:
@@ -184,9 +243,9 @@ def test_texts_with_half_a_hash_in_common_are_counted_apart(tmp_path: Path) -> N
     )
     assert (found.distinct, found.collisions) == (5, 2)
     assert all_rows([found.texts]) == [
-        {"text_id": 5, "doc_id": doc(0, 3), "copies": 1, "n_tokens": 55},
-        {"text_id": 7, "doc_id": doc(0, 4), "copies": 3, "n_tokens": 1},
-        {"text_id": 9, "doc_id": doc(1, 2), "copies": 2, "n_tokens": 99},
+        {"text_id": 5, "doc_id": doc(0, 3), "copies": 1, "n_tokens": 55, "weight": MILLION},
+        {"text_id": 7, "doc_id": doc(0, 4), "copies": 3, "n_tokens": 1, "weight": 3 * MILLION},
+        {"text_id": 9, "doc_id": doc(1, 2), "copies": 2, "n_tokens": 99, "weight": 2 * MILLION},
     ]
     copies = [
         (row["text_id"], row["doc_id"], row["copies"], row["is_node"]) for row in all_rows([found.copies])
@@ -203,10 +262,11 @@ def test_texts_with_half_a_hash_in_common_are_counted_apart(tmp_path: Path) -> N
     ]
     assert {row["n_tokens"] for row in all_rows([found.copies]) if not row["is_node"]} == {0}
     assert all(row["raw_copies"] == row["copies"] for row in all_rows([found.copies]))
+    assert all(row["weight"] == row["copies"] * MILLION for row in all_rows([found.copies]))
 
 
-def test_texts_with_half_a_hash_in_common_have_repeats_and_sources_of_their_own(tmp_path: Path) -> None:
-    # The source is the number of the row modulo three, and none where that is zero.
+def test_texts_with_half_a_hash_in_common_have_repeats_and_labels_of_their_own(tmp_path: Path) -> None:
+    # The source is the number of the row modulo three, the licence modulo two, and none where that is zero.
     rows = [[(3, 7, 300), (4, 7, 201), (5, 7, 300), (7, 7, 300), (8, 7, 201)], [(1, 7, 201), (3, 7, 102)]]
     found = _group(tmp_path, rows)
     assert columns_of(read_work(found.repeats), *REPEATS.names) == [
@@ -217,11 +277,24 @@ def test_texts_with_half_a_hash_in_common_have_repeats_and_sources_of_their_own(
         (doc(0, 8), 0),
         (doc(1, 1), 0),
     ]
-    assert columns_of(read_work(found.sources), *TEXT_SOURCES.names) == [
-        (doc(0, 3), 1),
-        (doc(0, 3), 2),
-        (doc(0, 4), 1),
-        (doc(0, 4), 2),
+    names = ("doc_id", "text_id", "source", "licence", "documents", "tokens")
+    # Of the text with 300 there are three documents, of 0 tokens each; of the one with 201 three, of 1.
+    wanted = [
+        (doc(0, 3), 7, 0, 1, 1, 0),
+        (doc(0, 3), 7, 1, 1, 1, 0),
+        (doc(0, 3), 7, 2, 1, 1, 0),
+        (doc(0, 4), 7, 1, 0, 1, 1),
+        (doc(0, 4), 7, 1, 1, 1, 1),
+        (doc(0, 4), 7, 2, 0, 1, 1),
+    ]
+    assert columns_of(read_work(found.labels), *names) == wanted
+    assert sorted(columns_of(read_work(found.by_text), *names)) == wanted
+    assert columns_of(read_work(found.by_label), *DISTINCT.names) == [
+        (0, 1, 2),
+        (1, 0, 1),
+        (1, 1, 2),
+        (2, 0, 1),
+        (2, 1, 1),
     ]
 
 

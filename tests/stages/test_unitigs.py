@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import xxhash
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.artifacts import END_OF_KEYS, KeyRange, key_ranges, read_work, table_of, uint64, write_work
 from pipeline.kernels.unitigs import LEFT_ALIKE, RIGHT_ALIKE
+from pipeline.label_hashes import name_hash
 from pipeline.normalise import normalised
-from pipeline.stages.unitigs import EXAMPLES, JUDGED, PASSAGE_SOURCES, PLACES, judge_windows
+from pipeline.stages.unitigs import EXAMPLES, JUDGED, PASSAGE_LABELS, PLACES, judge_windows
 from pipeline.stages.windows import SLOTS, WINDOWS, Chunk
 from tests import corpus as planted
-from tests.stages.passage_steps import Passaged, passages_of
-from tests.stages.steps import rows_of
+from tests.stages.passage_steps import Passaged, passaged, passages_of
+from tests.stages.steps import all_rows, rows_of
 from tests.stages.test_passages import texts
 
 LAST = 2**64 - 1
@@ -118,7 +119,7 @@ def test_cut_has_the_declared_files_sorted_by_passage(found: Passaged) -> None:
         for path, schema in (
             (cut.places, PLACES),
             (cut.examples, EXAMPLES),
-            (cut.sources, PASSAGE_SOURCES),
+            (cut.labels, PASSAGE_LABELS),
         ):
             assert pq.read_schema(path).equals(schema)
             ids = [row["passage_id"] for row in rows_of(path)]
@@ -145,22 +146,34 @@ def test_places_of_a_passage_stand_in_the_order_of_the_documents(found: Passaged
     assert all(places == sorted(places) for places in by_passage.values())
 
 
-def test_sources_are_those_of_all_copies_of_the_texts(found: Passaged) -> None:
+def test_labels_count_the_places_in_all_copies_of_the_texts(found: Passaged) -> None:
     # The text in `a` stands in `b` too, which is scanned elsewhere.
-    hashes = {name: xxhash.xxh3_64_intdigest(name.encode()) for name in "abcde"}
-    pairs = {(row["passage_id"], row["source"]) for cut in found.cuts for row in rows_of(cut.sources)}
-    rows = [row for cut in found.cuts for row in rows_of(cut.sources)]
-    wanted = set()
     corpus = found.survived.corpus
+    wanted: Counter[tuple[int, int, int]] = Counter()
     for cut in found.cuts:
         for row in rows_of(cut.places):
-            wanted.add((row["passage_id"], hashes["abcde"[row["doc_id"] >> 32]]))
-            if row["copies"] > 1:
-                text = normalised(corpus.texts[row["doc_id"]] or "")
-                also = {n >> 32 for n, other in corpus.texts.items() if normalised(other or "") == text}
-                wanted |= {(row["passage_id"], hashes["abcde"[file]]) for file in also}
-    assert pairs == wanted
-    assert len(rows) > len(found.cuts)
+            text = normalised(corpus.texts[row["doc_id"]] or "")
+            same = [n >> 32 for n, other in corpus.texts.items() if normalised(other or "") == text]
+            assert row["copies"] == len(same)
+            for file in same:
+                wanted[row["passage_id"], name_hash("abcde"[file]), row["tokens"]] += 1
+    counted: Counter[tuple[int, int, int]] = Counter()
+    for cut in found.cuts:
+        rows = rows_of(cut.labels)
+        assert len({(row["passage_id"], row["source"]) for row in rows}) == len(rows)
+        for row in rows:
+            assert row["licence"] == 0
+            counted[row["passage_id"], row["source"], row["tokens"]] += row["places"]
+    assert counted == wanted
+    assert len(counted) > len({passage for passage, _, _ in counted})
+
+
+def test_nothing_is_labelled_where_no_document_can_be(tmp_path: Path, found: Passaged) -> None:
+    elsewhere = replace(found.survived.corpus, folder=tmp_path)
+    other = passaged(replace(found.survived, corpus=elsewhere, labelled=False))
+    assert [rows_of(cut.labels) for cut in other.cuts] == [[]] * len(found.cuts)
+    rows = all_rows(other.outputs)
+    assert rows == [row | {"sources": 0} for row in all_rows(found.outputs)]
 
 
 def test_survivor_whose_windows_do_not_repeat_gives_no_cut(tmp_path: Path) -> None:

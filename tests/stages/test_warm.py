@@ -50,14 +50,20 @@ for name, kind in kinds.items():
         writer.write_table(table)
 pq.write_table(pa.table({"text": pa.array(texts).dictionary_encode()}), folder / "e.parquet")
 pq.write_table(pa.table({"text": pa.array([""] * 3)}), folder / "f.parquet")
-lines = "".join(json.dumps({"text": text}) + "\\n" for text in texts)
+rows = [{"text": text, "from": "xyz"[i % 3], "terms": "mit"} for i, text in enumerate(texts)]
+lines = "".join(json.dumps(row) + "\\n" for row in rows)
 (folder / "g.jsonl").write_text(lines)
 (folder / "h.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
 (folder / "i.csv").write_text("text\\n" + "\\n".join(texts))
+labels = {"source_column": "from", "licence_column": "terms", "mixture": {"x": 2}}
 
 before = signatures()
-config = {"inputs": str(folder), "out": str(folder / "out"), "shard_bytes": 100_000}
-run = run_audit(parse(config), "run", Progress(quiet=True))
+config = {"out": str(folder / "out"), "shard_bytes": 100_000}
+run = run_audit(parse(config | {"inputs": str(folder)}), "run", Progress(quiet=True))
+config |= labels | {"inputs": [str(folder / "g.jsonl"), str(folder / "h.jsonl.gz")]}
+run_audit(parse(config), "labelled", Progress(quiet=True))
+(folder / "j.jsonl").write_text("".join(json.dumps(row) + "\\n" for row in (rows[0], rows[29])))
+run_audit(parse(config | {"inputs": str(folder / "j.jsonl")}), "unlike", Progress(quiet=True))
 metrics = {row["name"]: row["value"] for row in pq.read_table(run / "summary/metrics.parquet").to_pylist()}
 after = signatures()
 print(json.dumps({"before": before, "after": after, "metrics": metrics}))

@@ -1,0 +1,1 @@
+"""How prompts that test a model's memory are drawn from a finished run."""

@@ -1,0 +1,209 @@
+"""What the page needs of a run's tables, read within bounds.
+
+Summaries are small and read whole. Of clusters and passages only the columns that rank them are read
+in full, in a stream; then the rows of the few that are shown. Documents, pairs and spans, which grow
+with the corpus, are never read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipeline import schemas
+from pipeline.errors import ArtifactError
+
+CLUSTERS_LISTED = 25
+PASSAGES_LISTED = 25
+PREDICTABLE_LISTED = 10
+FILES_LISTED = 100
+REJECTS_LISTED = 20
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The first files of a run, and all of them by format."""
+
+    files: list[Row]
+    formats: list[Row]
+    count: int
+
+
+@dataclass(frozen=True)
+class Rejects:
+    """The first rejects, and all of them by reason."""
+
+    first: list[Row]
+    reasons: list[Row]
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that the page shows, as rows of the contract's columns."""
+
+    manifest: Mapping[str, Any]
+    inputs: Inputs
+    rejects: Rejects
+    histogram: list[Row]
+    similarity: list[Row]
+    risk: list[Row]
+    clusters: list[Row]
+    loose: list[Row]
+    examples: Mapping[int, list[Row]]
+    passages: list[Row] | None
+    predictable: list[Row]
+    sources: pl.LazyFrame
+    overlap: pl.LazyFrame
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The resolved configuration."""
+        return self.manifest["config"]  # type: ignore[no-any-return]
+
+    def metric(self, name: str) -> float | None:
+        """A headline figure; None if this run has none of that name, or it is not defined."""
+        value: float | None = self.manifest["metrics"].get(name)
+        return value
+
+
+def read_report(run: Path, manifest: Mapping[str, Any]) -> Report:
+    """Read what the page shows.
+
+    Raises:
+        ArtifactError: a table is missing, damaged, or of another version.
+    """
+    _check_versions(run, manifest)
+    try:
+        return _read(run, manifest)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise ArtifactError(
+            "cannot read the tables of a run", where=str(run), got=error, fix="restore them, or audit again"
+        ) from None
+
+
+def _read(run: Path, manifest: Mapping[str, Any]) -> Report:
+    looked = manifest["config"].get("passages", {}).get("enabled", False)
+    return Report(
+        manifest=manifest,
+        inputs=_inputs(scan(run, "inputs")),
+        rejects=_rejects(scan(run, "rejects")),
+        histogram=_rows(scan(run, "histogram")),
+        similarity=_rows(scan(run, "similarity")),
+        risk=_rows(scan(run, "risk")),
+        clusters=_largest_clusters(run),
+        loose=_loosest_clusters(run),
+        examples=_examples(scan(run, "examples")),
+        passages=_placed(run, _passages(run, False, PASSAGES_LISTED)) if looked else None,
+        predictable=_placed(run, _passages(run, True, PREDICTABLE_LISTED)) if looked else [],
+        sources=scan(run, "sources"),
+        overlap=scan(run, "source_overlap"),
+    )
+
+
+def scan(run: Path, name: str) -> pl.LazyFrame:
+    """A table of a run, unread.
+
+    Raises:
+        ArtifactError: it is missing.
+    """
+    (table,) = (table for table in schemas.TABLES if table.name == name)
+    # Not by polars, since the run's own folder may be named like a pattern.
+    paths = sorted(run.glob(table.path))
+    if not paths:
+        raise ArtifactError(
+            "a table of the run is missing", where=str(run / table.path), fix="restore it, or audit again"
+        )
+    return pl.scan_parquet(paths, glob=False)
+
+
+def collected(frame: pl.LazyFrame) -> pl.DataFrame:
+    """The rows of a query, worked through in pieces rather than at once."""
+    return frame.collect(engine="streaming")
+
+
+def _rows(frame: pl.LazyFrame) -> list[Row]:
+    return collected(frame).to_dicts()
+
+
+def _check_versions(run: Path, manifest: Mapping[str, Any]) -> None:
+    written = manifest.get("table_versions", {})
+    for table in schemas.TABLES:
+        found = written.get(table.name, table.version)
+        if found != table.version:
+            raise ArtifactError(
+                f"table {table.name} is of another version",
+                where=str(run),
+                got=f"version {found}",
+                expected=f"version {table.version}",
+                fix="audit again with this version",
+            )
+
+
+def _first(frame: pl.LazyFrame, ranks: Mapping[str, pl.Expr], count: int) -> list[Row]:
+    # The first rows by ranks in ascending order, the last of which is the key. A sort that ends in a
+    # head keeps no more than that: of 20 million passages it takes a second and 0.2 GB.
+    top, key = collected(frame.select(**ranks).sort([*ranks]).head(count)), [*ranks][-1]
+    rows = {row[key]: row for row in _rows(frame.filter(pl.col(key).is_in(top[key].implode())))}
+    return [rows[number] for number in top[key]]
+
+
+def _largest_clusters(run: Path) -> list[Row]:
+    documents, tokens = -pl.col("documents"), -pl.col("tokens")
+    ranks = {"documents": documents, "tokens": tokens, "cluster_id": pl.col("cluster_id")}
+    return _first(scan(run, "clusters"), ranks, CLUSTERS_LISTED)
+
+
+def _loosest_clusters(run: Path) -> list[Row]:
+    similar, documents = pl.col("min_jaccard"), -pl.col("documents")
+    ranks = {"min_jaccard": similar, "documents": documents, "cluster_id": pl.col("cluster_id")}
+    return _first(scan(run, "clusters").filter(pl.col("chained") > 0), ranks, CLUSTERS_LISTED)
+
+
+def _passages(run: Path, predictable: bool, count: int) -> list[Row]:
+    frame = scan(run, "passages").filter(pl.col("predictable") == predictable)
+    covered = pl.col("occurrences") * pl.col("tokens")
+    return _first(frame, {"covered": -covered, "passage_id": pl.col("passage_id")}, count)
+
+
+def _placed(run: Path, passages: Sequence[Row]) -> list[Row]:
+    # doc_id is file_id << 32 | row, so that the documents need not be asked where one is.
+    files = pl.Series([row["doc_id"] >> 32 for row in passages], dtype=pl.UInt64)
+    inputs = scan(run, "inputs").filter(pl.col("file_id").is_in(files.implode())).select("file_id", "uri")
+    uris = dict(collected(inputs).iter_rows())
+    return [
+        {**row, "uri": uris.get(row["doc_id"] >> 32), "row": row["doc_id"] & 0xFFFFFFFF} for row in passages
+    ]
+
+
+def _examples(frame: pl.LazyFrame) -> dict[int, list[Row]]:
+    found: dict[int, list[Row]] = {}
+    for row in _rows(frame):
+        found.setdefault(row["cluster_id"], []).append(row)
+    return found
+
+
+def _inputs(frame: pl.LazyFrame) -> Inputs:
+    by_format = (
+        frame.group_by("format")
+        .agg(
+            pl.len().alias("files"),
+            pl.sum("size_bytes", "rows"),
+            pl.col("rows").null_count().alias("rejected"),
+        )
+        .sort("size_bytes", "format", descending=[True, False])
+    )
+    formats = _rows(by_format)
+    return Inputs(_rows(frame.head(FILES_LISTED)), formats, sum(row["files"] for row in formats))
+
+
+def _rejects(frame: pl.LazyFrame) -> Rejects:
+    reasons = (
+        frame.group_by("reason").agg(pl.len().alias("rows")).sort("rows", "reason", descending=[True, False])
+    )
+    return Rejects(_rows(frame.head(REJECTS_LISTED)), _rows(reasons))
