@@ -40,6 +40,7 @@ class Passages:
     Attributes:
         repeating: tables of texts that hold repeated passages, by text_id.
         labels: of their places, by passage_id; keys: ranges of it.
+        top: the first places of those that cover most tokens.
         exposed: passages that are not predictable, and their tokens, by bin of exposures.
         totals: by repeat bin. figures: numbers for the metrics, with units.
     """
@@ -47,6 +48,7 @@ class Passages:
     repeating: list[str]
     labels: list[str]
     keys: list[KeyRange]
+    top: list[str]
     exposed: tuple[tuple[int, ...], tuple[int, ...]]
     totals: PassageTotals
     figures: Figures
@@ -71,6 +73,7 @@ def find_passages(
         [part.texts for part in spans],
         [cut.labels for cut in cuts],
         _ranges(cuts),
+        [part.top for part in passages],
         (_added([part.exposed for part in passages]), _added([part.exposed_tokens for part in passages])),
         _totals(passages, spans),
         stages.figures,

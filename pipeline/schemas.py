@@ -300,6 +300,23 @@ SIMILARITY = Table(
     ),
 )  # fmt: skip
 
+PLACES = Table(
+    "places",
+    "summary/places.parquet",
+    "one of the first five places of one of the passages that cover most tokens",
+    ("passage_id", "doc_id", "token_start"),
+    (
+        Column("passage_id", "uint64", "", "the passage"),
+        Column("doc_id", "uint64", "", "the first document with this text"),
+        Column("uri", "string", "", "the file it came from"),
+        Column("row", "int64", "", "row in that file, from 0"),
+        Column("copies", "int64", "documents", "documents with this text"),
+        Column("token_start", "int64", "tokens", "number of its first token in the document, from 0"),
+        Column("byte_start", "int64", "bytes", "first byte of the passage in the original text, as UTF-8"),
+        Column("byte_end", "int64", "bytes", "the byte after it"),
+    ),
+)  # fmt: skip
+
 EXAMPLES = Table(
     "examples",
     "summary/examples.parquet",
@@ -373,5 +390,6 @@ TABLES = (
     SOURCE_OVERLAP,
     RISK,
     EXAMPLES,
+    PLACES,
     METRICS,
 )

@@ -21,7 +21,7 @@ from pipeline.stages.examples import choose_examples, read_examples, shards_of, 
 from pipeline.stages.overlap import KINDS, Overlapped, Ranks, find_overlap, rank_labels
 from pipeline.stages.pairs import PairsResult, write_pairs
 from pipeline.stages.parts import Slice, doc_ranges, slices
-from pipeline.stages.passages import Exposing
+from pipeline.stages.passages import Exposing, write_places
 from pipeline.stages.scan import ScanParameters
 from pipeline.stages.summary import Figures, Found, write_summary
 
@@ -222,3 +222,12 @@ class _TableStages:
             )
             path = str(self.output / "summary" / "examples.parquet")
             counts["texts"] = self.engine.map("examples", write_examples, [(chosen, texts, path)])[0]
+            counts["places"] = self._places()
+
+    def _places(self) -> int:
+        passages = self.grains.passages
+        tops = [] if passages is None else passages.top
+        path = str(self.output / "summary" / "places.parquet")
+        item = (tops, str(self.output / "inputs.parquet"), path)
+        written: int = self.engine.map("examples", write_places, [item])[0]
+        return written

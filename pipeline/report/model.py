@@ -7,7 +7,7 @@ with the corpus, are never read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,9 @@ import polars as pl
 
 from pipeline import schemas
 from pipeline.errors import ArtifactError
+from pipeline.stages.passages import LISTED, PREDICTABLE_LISTED
 
 CLUSTERS_LISTED = 25
-PASSAGES_LISTED = 25
-PREDICTABLE_LISTED = 10
 FILES_LISTED = 100
 REJECTS_LISTED = 20
 
@@ -58,6 +57,7 @@ class Report:
     examples: Mapping[int, list[Row]]
     passages: list[Row] | None
     predictable: list[Row]
+    places: Mapping[int, list[Row]]
     sources: pl.LazyFrame
     overlap: pl.LazyFrame
 
@@ -98,9 +98,10 @@ def _read(run: Path, manifest: Mapping[str, Any]) -> Report:
         risk=_rows(scan(run, "risk")),
         clusters=_largest_clusters(run),
         loose=_loosest_clusters(run),
-        examples=_examples(scan(run, "examples")),
-        passages=_placed(run, _passages(run, False, PASSAGES_LISTED)) if looked else None,
-        predictable=_placed(run, _passages(run, True, PREDICTABLE_LISTED)) if looked else [],
+        examples=_by("cluster_id", scan(run, "examples")),
+        passages=_passages(run, False, LISTED) if looked else None,
+        predictable=_passages(run, True, PREDICTABLE_LISTED) if looked else [],
+        places=_by("passage_id", scan(run, "places")),
         sources=scan(run, "sources"),
         overlap=scan(run, "source_overlap"),
     )
@@ -171,20 +172,10 @@ def _passages(run: Path, predictable: bool, count: int) -> list[Row]:
     return _first(frame, {"covered": -covered, "passage_id": pl.col("passage_id")}, count)
 
 
-def _placed(run: Path, passages: Sequence[Row]) -> list[Row]:
-    # doc_id is file_id << 32 | row, so that the documents need not be asked where one is.
-    files = pl.Series([row["doc_id"] >> 32 for row in passages], dtype=pl.UInt64)
-    inputs = scan(run, "inputs").filter(pl.col("file_id").is_in(files.implode())).select("file_id", "uri")
-    uris = dict(collected(inputs).iter_rows())
-    return [
-        {**row, "uri": uris.get(row["doc_id"] >> 32), "row": row["doc_id"] & 0xFFFFFFFF} for row in passages
-    ]
-
-
-def _examples(frame: pl.LazyFrame) -> dict[int, list[Row]]:
+def _by(key: str, frame: pl.LazyFrame) -> dict[int, list[Row]]:
     found: dict[int, list[Row]] = {}
     for row in _rows(frame):
-        found.setdefault(row["cluster_id"], []).append(row)
+        found.setdefault(row[key], []).append(row)
     return found
 
 

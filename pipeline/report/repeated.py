@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pipeline.figures import count, number
 from pipeline.report import shown, values
@@ -30,13 +30,17 @@ def passages_section(report: Report) -> Section:
         " predictable (a word or a short cycle over and over, a counter). They say nothing about"
         " memorization, get no tier, and are listed apart."
     )
-    grids = [_grid("passages", "Those that cover most tokens", report.passages)] if report.passages else []
+    grids = []
+    if report.passages:
+        grids.append(_grid("passages", "Those that cover most tokens", report.passages, report.places))
     if report.predictable:
-        grids.append(_grid("predictable", "Predictable passages", report.predictable, folded=True))
+        grids.append(_grid("predictable", "Predictable passages", report.predictable, report.places, True))
     return Section("passages", title, (_WORDS, predictable), grids=tuple(grids))
 
 
-def _grid(key: str, title: str, rows: Sequence[Row], folded: bool = False) -> Grid:
+def _grid(
+    key: str, title: str, rows: Sequence[Row], places: Mapping[int, Sequence[Row]], folded: bool = False
+) -> Grid:
     columns = values.columns(
         ("text", "passage", "its first 500 characters, as they stand in its first document"),
         ("occurrences", "occurs"),
@@ -49,14 +53,31 @@ def _grid(key: str, title: str, rows: Sequence[Row], folded: bool = False) -> Gr
         ("evidence", "published share reproduced"),
         ("doc_id", "first document"),
     )
-    return Grid(key, title, columns, values.rows([_cells(row) for row in rows]), tall=True, folded=folded)
+    return Grid(
+        key,
+        title,
+        columns,
+        values.rows([_cells(row, places.get(row["passage_id"], ())) for row in rows]),
+        tall=True,
+        folded=folded,
+    )
 
 
-def _cells(row: Row) -> list[Cell]:
-    place = f"{shown.path(row['uri'] or '-')}, row {number(row['row'])}"
-    where = f"bytes {number(row['byte_start'])} to {number(row['byte_end'])} of doc_id {row['doc_id']}"
+def _where(row: Row, places: Sequence[Row]) -> str:
+    # A line a place; the places in copies of a text stand for themselves and for those.
+    lines = [
+        f"{shown.path(place['uri'])}, row {number(place['row'])} · bytes {number(place['byte_start'])} to"
+        f" {number(place['byte_end'])}"
+        + (f" · and in {count(place['copies'] - 1, 'copy', 'copies')} of it" if place["copies"] > 1 else "")
+        for place in places
+    ]
+    others = row["occurrences"] - sum(place["copies"] for place in places)
+    return "\n".join([*lines, *([f"and {number(others)} more"] if others > 0 and lines else [])])
+
+
+def _cells(row: Row, places: Sequence[Row]) -> list[Cell]:
     return [
-        values.text(row["text"], f"{place} · {where}", _TEXT_CHARACTERS),
+        values.text(row["text"], _where(row, places), _TEXT_CHARACTERS),
         *(values.number(row[name]) for name in ("occurrences", "tokens", "documents", "texts", "sources")),
         values.number(row["exposures"]),
         values.tier(row["risk_tier"]),

@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline.artifacts import frame, read_work, write_output, write_work
+from pipeline.errors import InputChangedError
 from pipeline.schemas import EXAMPLES
 from pipeline.stages.inputs import Shard, check_unchanged
 from pipeline.stages.places import Places
@@ -95,7 +96,16 @@ def read_examples(
 def write_examples(chosen: str, texts: Sequence[str], path: str) -> int:
     """Write the chosen documents with their texts; returns how many there are."""
     found = frame(pa.concat_tables([TEXTS.empty_table(), *(read_work(part) for part in texts)]))
-    table = frame(read_work(chosen)).join(found, "doc_id").sort("cluster_id", "doc_id")
+    wanted = frame(read_work(chosen))
+    table = wanted.join(found, "doc_id").sort("cluster_id", "doc_id")
+    if len(table) != len(wanted):
+        raise InputChangedError(
+            "input files hold other rows than when they were scanned",
+            where="examples of clusters",
+            got=f"{len(table)} of {len(wanted)} texts",
+            expected="the rows of the first read",
+            fix="run again when nothing writes to them",
+        )
     table = table.with_columns((pl.col("doc_id") & 0xFFFFFFFF).cast(pl.Int64).alias("row"))
     write_output(EXAMPLES, table.select(EXAMPLES.arrow_schema().names).to_arrow(), path)
     return len(table)

@@ -1,12 +1,11 @@
 """Exposures of texts in near clusters: how often training shows a text, near copies included.
 
-A cluster's texts are brought together with what is known of their similarities: exact where a
-pair was compared, else estimated from the sketches; sketches that agree in no more places than chance
-alone explains count as nothing, because even a tiny similarity is worth a tenth of a copy and a chain
-has many pairs of texts that share nothing (in one of 300 texts, a text came to 22 exposures for 11). A
-cluster of more than `MOST_TEXTS` texts
-would take their square; there a pair counts with the smaller of the two similarities to the
-representative, which are exact, and its documents are flagged.
+A cluster's texts are brought together with what is known of their similarities: exact where a pair
+was compared, else estimated from the sketches. Sketches that agree in no more places than chance
+alone explains count as nothing: even a tiny similarity is worth a tenth of a copy, and a chain has
+many pairs of texts that share nothing (in one of 300 texts a text came to 22 exposures for 11). A
+cluster of more than `MOST_TEXTS` texts would take their square; there a pair counts with the smaller
+of the two similarities to the representative, which are exact, and its documents are flagged.
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ def gather(
 
     Args:
         members: see `clusters`. similarities: to representatives, by text_id.
-        similar: all other compared pairs, by `left`.
+        similar: all compared pairs, by `left`; a pair may stand twice.
     """
     found = read_range(members, "text_id", keys, MEMBERS.names)
     text_id, key = uint64(found, "text_id"), uint64(found, "cluster_id") * _SPREAD

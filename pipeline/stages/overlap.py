@@ -2,8 +2,7 @@
 
 Only the `LARGEST` sources have rows of their own, so that the result stays small however many
 there are; all others together are one more. Which groups cross from one name to another is
-counted by names, not by ranks: a text that two small sources share is not taken for one that
-repeats inside a source.
+counted by names, not by ranks, so what two small sources share counts as crossing, too.
 """
 
 from __future__ import annotations
@@ -32,7 +31,6 @@ GROUPED = {
     "near": ("cluster_id", LABELS),
     "passage": ("passage_id", PASSAGE_LABELS),
 }
-SCOPES = ("inside", "pair", "across", "anywhere")
 OVERLAPS = pa.schema(
     [
         ("kind", pa.large_string()),

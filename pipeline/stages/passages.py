@@ -9,13 +9,33 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from pipeline.artifacts import END_OF_KEYS, KeyRange, frame, read_ranges, uint64, write_output, write_work
+from pipeline.artifacts import (
+    END_OF_KEYS,
+    KeyRange,
+    frame,
+    read_ranges,
+    read_work,
+    uint64,
+    write_output,
+    write_work,
+)
 from pipeline.mixture import MILLION, Epochs
 from pipeline.risk import PREDICTABLE, TIERS, Evidence, bin_of
 from pipeline.schemas import BINS, PASSAGES
+from pipeline.schemas import PLACES as OUTPUT
 from pipeline.stages.runs import starts_of_runs
 from pipeline.stages.unitigs import EXAMPLES, PASSAGE_LABELS, PLACES, Cut
 
+LISTED, PREDICTABLE_LISTED, PLACES_LISTED = 25, 10, 5  # passages with places to look at
+TOP = pa.schema(
+    [
+        ("passage_id", pa.uint64()),
+        ("predictable", pa.bool_()),
+        ("covered", pa.int64()),
+        ("doc_id", pa.uint64()),
+        *((name, pa.int64()) for name in ("copies", "token_start", "byte_start", "byte_end")),
+    ]
+)
 COUNTED = pa.schema([*PLACES, ("occurrences", pa.int64())])
 
 
@@ -25,6 +45,7 @@ class PassagesResult:
 
     Attributes:
         places: their places with their occurrences, sorted by doc_id.
+        top: the first places of those that cover most tokens.
         by_bin: how many passages there are in each repeat bin.
         passages, predictable, spans: how many there are.
         most_tokens, most_occurrences: of the longest and of the most frequent; 0 without any.
@@ -33,6 +54,7 @@ class PassagesResult:
     """
 
     places: str
+    top: str
     by_bin: tuple[int, ...]
     passages: int
     predictable: int
@@ -95,6 +117,7 @@ def write_passages(
     edges = np.array([low for low, _ in BINS] + [END_OF_KEYS >> 1])
     return PassagesResult(
         write_work(annotated.cast(COUNTED), path, "doc_id"),
+        write_work(_top(passages, places), f"{path}-top"),
         tuple(np.histogram(occurrences, edges)[0].tolist()),
         len(passages),
         int(passages["predictable"].sum()),
@@ -107,7 +130,8 @@ def write_passages(
 
 def _nothing(path: str) -> PassagesResult:
     bins = (0,) * len(BINS)
-    nothing = (bins, 0, 0, 0, 0, 0, bins, bins)
+    top = write_work(TOP.empty_table(), f"{path}-top")
+    nothing = (top, bins, 0, 0, 0, 0, 0, bins, bins)
     return PassagesResult(write_work(COUNTED.empty_table(), path, "doc_id"), *nothing)
 
 
@@ -135,6 +159,41 @@ def _described(
     )
     # By NumPy: polars multiplies by the reciprocal, which is not quite the same.
     return found.with_columns(pl.Series("exposures", found["weight"].to_numpy() / MILLION))
+
+
+def most_covering(passages: pl.DataFrame) -> pl.DataFrame:
+    """Of passages (passage_id, predictable, covered: tokens in all places) those to look at."""
+    ranked = passages.sort("covered", "passage_id", descending=[True, False])
+    risky = ranked.filter(~pl.col("predictable")).head(LISTED)
+    return pl.concat([risky, ranked.filter("predictable").head(PREDICTABLE_LISTED)])
+
+
+def _top(passages: pl.DataFrame, places: pa.Table) -> pa.Table:
+    covered = passages.select("passage_id", "predictable", covered=pl.col("occurrences") * pl.col("tokens"))
+    chosen = most_covering(covered)
+    here = np.isin(uint64(places, "passage_id"), chosen["passage_id"].to_numpy())
+    rows = frame(places.filter(pa.array(here))).join(chosen, "passage_id")
+    first = rows.sort("passage_id", "doc_id", "token_start").group_by("passage_id", maintain_order=True)
+    return first.head(PLACES_LISTED).select(TOP.names).to_arrow().cast(TOP)
+
+
+def write_places(tops: Sequence[str], inputs: str, path: str) -> int:
+    """Write the first places of the passages that cover most tokens; returns how many rows.
+
+    Args:
+        tops: of each key range. inputs: the inputs table.
+    """
+    rows = frame(pa.concat_tables([TOP.empty_table(), *(read_work(part) for part in tops)]))
+    chosen = most_covering(rows.unique("passage_id").select("passage_id", "predictable", "covered"))
+    uris = frame(read_work(inputs, ["file_id", "uri"]))
+    table = (
+        rows.join(chosen.select("passage_id"), "passage_id", "semi")
+        .with_columns(file_id=pl.col("doc_id") // 2**32, row=(pl.col("doc_id") % 2**32).cast(pl.Int64))
+        .join(uris, "file_id")
+        .sort("passage_id", "doc_id", "token_start")
+    )
+    write_output(OUTPUT, table.select(OUTPUT.arrow_schema().names).to_arrow(), path)
+    return len(table)
 
 
 def _judged(passages: pl.DataFrame, evidence: Sequence[Evidence]) -> pl.DataFrame:

@@ -40,11 +40,11 @@ def test_top_passages_are_those_of_a_whole_sort(tmp_path: Path) -> None:
         assert [row["text"] for row in found] == [row["text"] for row in expected]
 
 
-def test_passage_is_placed_by_its_doc_id(tmp_path: Path) -> None:
-    inputs = [{"file_id": i, "uri": f"file-{i}"} for i in range(2)]
-    passages = [{"passage_id": 1, "doc_id": 1 << 32 | 77}, {"passage_id": 2, "doc_id": 9 << 32 | 5}]
-    report = read_report(write_run(tmp_path, inputs=inputs, passages=passages), manifest_of())
-    assert [(row["uri"], row["row"]) for row in report.passages or ()] == [("file-1", 77), (None, 5)]
+def test_places_go_with_their_passages(tmp_path: Path) -> None:
+    places = [{"passage_id": i % 3, "doc_id": i, "uri": f"f{i}"} for i in range(7)]
+    report = read_report(write_run(tmp_path, places=places), manifest_of())
+    found = {i: [row["uri"] for row in rows] for i, rows in report.places.items()}
+    assert found == {0: ["f0", "f3", "f6"], 1: ["f1", "f4"], 2: ["f2", "f5"]}
 
 
 def test_clusters_are_the_largest_and_the_loosest(tmp_path: Path) -> None:
