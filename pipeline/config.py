@@ -15,6 +15,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -216,7 +217,7 @@ class Config(_Section):
     near: NearConfig = NearConfig()
     passages: PassagesConfig = PassagesConfig()
     mixture: MixtureConfig = MixtureConfig()
-    model: ModelConfig = ModelConfig()
+    model: ModelConfig = Field(ModelConfig(), validate_default=True)
     cluster: ClusterConfig = ClusterConfig(local=LocalConfig())
 
     @field_validator("out")
@@ -245,13 +246,21 @@ class Config(_Section):
         """Whether documents have sources or licences."""
         return self.source is not None or self.licence_column is not None
 
-    @model_validator(mode="after")
-    def _mixture_of_sources(self) -> Config:
-        if (self.mixture.epochs or self.mixture.weights) and self.source is None:
-            raise ValueError("a source, so that mixture knows which documents are meant")
-        if self.mixture.weights is not None and self.model.training_tokens is None:
-            raise ValueError("model.training_tokens, so that mixture.weights become epochs")
-        return self
+    # A field is checked with those before it; one that is wrong itself is not among them.
+    @field_validator("mixture")
+    @classmethod
+    def _of_known_sources(cls, value: MixtureConfig, info: ValidationInfo) -> MixtureConfig:
+        if (value.epochs or value.weights) and info.data.get("source", ...) is None:
+            raise ValueError("a source or source_column besides, to know which documents are meant")
+        return value
+
+    @field_validator("model")
+    @classmethod
+    def _weighed_by_tokens(cls, value: ModelConfig, info: ValidationInfo) -> ModelConfig:
+        mixture = info.data.get("mixture")
+        if mixture is not None and mixture.weights is not None and value.training_tokens is None:
+            raise ValueError("training_tokens, so that mixture.weights become epochs")
+        return value
 
 
 # Where pydantic speaks of its own types.
@@ -265,6 +274,8 @@ _NEEDS = {
 
 
 def _got(value: object) -> str:
+    if isinstance(value, BaseModel):
+        value = value.model_dump(exclude_unset=True) or None
     return "nothing" if value is None else repr(value)[:80]
 
 

@@ -179,7 +179,7 @@ def test_calibrate_refuses_other_data(audited: tuple[Path, Result], tmp_path: Pa
         (("show", "--passages", "no-such-run"), 2, "Invalid value for '--passages'"),
         (("show", "no-such-run", "--passages"), 1, "not a finished run"),
         (("calibrate", "no-such-run"), 1, "not a finished run"),
-        (("run", "x", "--set", "mixture.web=2"), 2, "a source, so that mixture knows"),
+        (("run", "x", "--set", "mixture.web=2"), 2, "a source or source_column besides"),
         (("run", "x", "--set", "model.parameters=0"), 2, "model.parameters: got 0, need greater than 0"),
         (("report", "no-such-run"), 1, "not a finished run"),
         (("report",), 1, "no run here"),

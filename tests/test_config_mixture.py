@@ -8,30 +8,43 @@ import yaml
 from pipeline.config import parse, resolved
 from pipeline.errors import ConfigError
 
+BOTH = {"inputs": "data", "source": {"column": "a"}, "source_column": "b"}
+MEANT = "a source or source_column besides, to know which documents are meant"
 # What concerns several sections: what is written, the problem.
 ACROSS = [
-    ("source: {column: a}\nsource_column: b", "source or source_column, not both"),
-    ("mixture: {web: 2}", "a source, so that mixture knows which documents are meant"),
-    ("mixture: {weights: {web: 2}}", "a source, so that mixture knows which documents are meant"),
+    (
+        "source: {column: a}\nsource_column: b",
+        f"config: got {BOTH!r}, need source or source_column, not both",
+    ),
+    (
+        "mixture: {web: 2}",
+        f"mixture: got {{'web': 2}}, need {MEANT}",
+    ),
+    (
+        "mixture: {weights: {web: 2}}",
+        f"mixture: got {{'weights': {{'web': 2}}}}, need {MEANT}",
+    ),
     (
         "source_column: a\nmixture: {weights: {web: 2}}",
-        "model.training_tokens, so that mixture.weights become epochs",
+        "model: got nothing, need training_tokens, so that mixture.weights become epochs",
     ),
     (
         "source_column: a\nmodel: {parameters: 7e9}\nmixture: {weights: {web: 2}}",
-        "model.training_tokens, so that mixture.weights become epochs",
+        "model: got {'parameters': '7e9'}, need training_tokens, so that mixture.weights become epochs",
     ),
 ]
 
 
-@pytest.mark.parametrize(("written", "need"), ACROSS, ids=[written for written, _ in ACROSS])
-def test_problem_of_several_sections_says_what_is_needed(written: str, need: str) -> None:
+@pytest.mark.parametrize(("written", "problem"), ACROSS, ids=[written for written, _ in ACROSS])
+def test_problem_of_several_sections_says_what_is_needed(written: str, problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse({"inputs": "data"} | yaml.safe_load(written))
-    head, problem = str(caught.value).splitlines()
-    assert head == "1 problem(s) in the configuration:"
-    assert problem.startswith("  config: got ")
-    assert problem.endswith(f", need {need}")
+    assert str(caught.value).splitlines() == ["1 problem(s) in the configuration:", f"  {problem}"]
+
+
+def test_a_wrong_source_is_told_once() -> None:
+    with pytest.raises(ConfigError, match=r"1 problem\(s\) in the configuration:\n  source: got"):
+        parse({"inputs": "data", "source": {}, "mixture": {"web": 2}})
 
 
 def test_problem_of_short_epochs_names_the_source() -> None:
