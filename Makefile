@@ -17,7 +17,7 @@ PROJECT := .[dev$(if $(EXTRAS),$(comma)$(EXTRAS))]
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help audit test test-slow lint format bench clean
+.PHONY: help audit cron test test-slow lint format bench clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -29,6 +29,9 @@ help: ## Print this list
 
 audit: $(STAMP) ## Audit the data set that CONFIG describes
 	$(BIN)/dupaudit run --config $(CONFIG) $(ARGS)
+
+cron: $(STAMP) ## Print what audits CONFIG every night: a crontab line, a systemd service and timer
+	@$(BIN)/dupaudit cron --config '$(CONFIG)' $(ARGS)
 
 test: $(STAMP) ## Run the tests
 	$(BIN)/python -m pytest $(ARGS)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from pipeline.errors import AuditError, ConfigError
+from pipeline.errors import EXIT_GATE, AuditError, ConfigError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -58,7 +58,8 @@ def main() -> None:
     """Audit the repetition in training data: how often each document occurs, where, and how sure
     that is.
 
-    Exit codes: 0 fine, 1 failure, 2 wrong usage or configuration.
+    Exit codes: 0 fine, 1 failure, 2 wrong usage or configuration, 3 a gate failed, 75 another run
+    holds the lock.
     """
 
 
@@ -87,7 +88,15 @@ def main() -> None:
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other key, such as near.floor=0.4."
 )
 @click.option("--quiet", is_flag=True, help="No progress, only the summary.")
-def run(data: tuple[str, ...], config: Path | None, name: str | None, quiet: bool, **options: Any) -> None:
+@click.option("--log-json", is_flag=True, help="Progress as JSON Lines, as it is where no terminal is.")
+def run(
+    data: tuple[str, ...],
+    config: Path | None,
+    name: str | None,
+    quiet: bool,
+    log_json: bool,
+    **options: Any,
+) -> None:
     """Audit files, folders or globs of DATA.
 
     They may be here or at any fsspec location. Reads Parquet, JSON Lines (plain, .gz, .zst, .bz2,
@@ -97,13 +106,23 @@ def run(data: tuple[str, ...], config: Path | None, name: str | None, quiet: boo
     from pipeline.config import load
 
     loaded = load(config, _overrides(data, **options))
+    from pipeline.gates import check_run
     from pipeline.progress import Progress
     from pipeline.run import run_audit
     from pipeline.show import summary
+    from pipeline.watching import watched
 
-    folder = run_audit(loaded, name, Progress(quiet=quiet))
-    click.echo(summary(folder, clusters=5))
-    click.echo(f"Results: {folder}\nPage:    {folder / 'report.html'}")
+    progress = Progress(quiet=quiet, log_json=log_json)
+    with watched(loaded, progress) as watch:
+        folder = run_audit(loaded, name, progress)
+        click.echo(summary(folder, clusters=5))
+        click.echo(f"Results: {folder}\nPage:    {folder / 'report.html'}")
+        checked = check_run(folder, None) if loaded.gates else None
+        if checked is not None:
+            click.echo(checked.words)
+        watch.finished(folder, checked.verdicts if checked is not None else ())
+        if checked is not None and not checked.passed:
+            sys.exit(EXIT_GATE)
 
 
 def _overrides(data: tuple[str, ...], settings: tuple[str, ...], **options: Any) -> dict[str, Any]:
@@ -167,7 +186,7 @@ def show(run: Path | None, clusters: int, passages: int) -> None:
     Also its repeat histogram, largest clusters and, if asked for, passages. RUN is the folder of a
     run; without it, the newest in ./audits.
     """
-    from pipeline.manifest import newest_run
+    from pipeline.runs import newest_run
     from pipeline.show import summary
 
     click.echo(summary(run or newest_run(Path("audits")), clusters, passages))
@@ -186,8 +205,8 @@ def calibrate(run: Path | None, sample: int, seed: int, quiet: bool) -> None:
     measurement.
     """
     from pipeline.calibrate import calibrate as measure
-    from pipeline.manifest import newest_run
     from pipeline.progress import Progress
+    from pipeline.runs import newest_run
 
     click.echo(measure(run or newest_run(Path("audits")), sample, seed, Progress(quiet=quiet)))
 
@@ -200,8 +219,8 @@ def report(run: Path | None, out: Path | None) -> None:
 
     From its tables alone. RUN is the folder of a run; without it, the newest in ./audits.
     """
-    from pipeline.manifest import newest_run
     from pipeline.report.page import write_page
+    from pipeline.runs import newest_run
 
     click.echo(write_page(run or newest_run(Path("audits")), out))
 
@@ -242,8 +261,8 @@ def prompts(
     RUN, how often and where they stand, and its repeat bin. Reads the audited data again, which
     must not have changed.
     """
-    from pipeline.manifest import newest_run
     from pipeline.prompts import export_prompts
+    from pipeline.runs import newest_run
 
     lines = export_prompts(run or newest_run(Path("audits")), per_bin, held_out, tokenizer, seed)
     with click.open_file(str(out or "-"), "w", encoding="utf-8", atomic=out is not None) as file:
@@ -273,10 +292,89 @@ def keep(run: Path | None, policy: str, out: Path | None, write: str | None, qui
     audited data is only read.
     """
     from pipeline.keep import write_keep
-    from pipeline.manifest import newest_run
     from pipeline.progress import Progress
+    from pipeline.runs import newest_run
 
     click.echo(write_keep(run or newest_run(Path("audits")), policy, out, write, Progress(quiet=quiet)))
+
+
+@main.command(epilog="Example:\n  dupaudit check audits/monday --config configs/audit.yaml")
+@_run_argument
+@click.option("--config", type=click.Path(path_type=Path), help="Take its gates, not those of the run.")
+def check(run: Path | None, config: Path | None) -> None:
+    """Check the gates of a RUN.
+
+    Prints each gate's verdict, writes them to gates.json in RUN, and ends with exit code 3 if one
+    failed. RUN is the folder of a run; without it, the newest in ./audits.
+    """
+    from pipeline.gates import check_run
+    from pipeline.runs import newest_run
+
+    verdicts = check_run(run or newest_run(Path("audits")), config)
+    click.echo(verdicts.words)
+    sys.exit(0 if verdicts.passed else EXIT_GATE)
+
+
+@main.command(epilog="Examples:\n  dupaudit compare\n  dupaudit compare audits/monday audits/tuesday")
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN_A RUN_B]")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the tables.  [default: in RUN_B]")
+@click.option(
+    "--least",
+    default=10,
+    show_default=True,
+    type=click.IntRange(min=2),
+    help="Clusters and passages that occur so often are compared one by one.",
+)
+def compare(runs: tuple[Path, ...], out: Path | None, least: int) -> None:
+    """Compare two runs.
+
+    Tells what got better or worse from RUN_A to RUN_B, by figure, source and repeat bin, and which
+    clusters and passages are new. Without runs, the last two in ./audits.
+    """
+    from pipeline.compare import compare_runs
+    from pipeline.runs import finished_runs
+
+    if len(runs) not in (0, 2):
+        raise click.UsageError("name two runs, or none for the last two in ./audits")
+    before, after = runs or [run.folder for run in finished_runs(Path("audits"), least=2)[-2:]]
+    click.echo(compare_runs(before, after, out, least))
+
+
+@main.command(epilog="Example:\n  dupaudit prune audits/ --keep 30 --dry-run")
+@click.argument("out", default="audits", type=click.Path(path_type=Path))
+@click.option(
+    "--keep", default=30, show_default=True, type=click.IntRange(min=1), help="Newest runs to keep."
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+def prune(out: Path, keep: int, dry_run: bool) -> None:
+    """Remove old runs.
+
+    The newest stay, and so does what `latest` points at. Says how much space that frees.
+    """
+    from pipeline.runs import prune as remove
+
+    click.echo(remove(out, keep, dry_run))
+
+
+@main.command(
+    epilog="""Examples:
+  dupaudit cron --config configs/mine.yaml
+  dupaudit cron --config configs/mine.yaml --part timer"""
+)
+@click.option("--config", required=True, type=click.Path(path_type=Path), help="What to audit.")
+@click.option("--part", type=click.Choice(["crontab", "service", "timer"]), help="Print only this one.")
+def cron(config: Path, part: str | None) -> None:
+    """Print what audits every night.
+
+    A crontab line, and a systemd service with its timer, either ready to install. The audit will run
+    in the folder this is called in, with the dupaudit that is called.
+    """
+    from pipeline.config import load
+    from pipeline.cron import Nightly, schedule
+
+    load(config)
+    program = Path(sys.executable).absolute().parent / "dupaudit"
+    click.echo(schedule(Nightly(Path.cwd(), program, config.absolute()), part), nl=False)
 
 
 @main.command(epilog="Example:\n  dupaudit schema --markdown > TABLES.md")

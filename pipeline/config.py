@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from pipeline.errors import ConfigError
+from pipeline.gate_names import need
 
 FORMATS = ("parquet", "jsonl", "csv", "tsv", "arrow", "text")
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
@@ -160,6 +161,22 @@ class ModelConfig(_Section):
     curve: Literal["pile-neo", "inserted"] | None = None
 
 
+class GateConfig(_Section):
+    """What a figure may be: at least `min`, at most `max`, or risen by at most `max_increase`."""
+
+    max: float | None = Field(None, allow_inf_nan=False)
+    min: float | None = Field(None, allow_inf_nan=False)
+    max_increase: float | None = Field(None, ge=0, allow_inf_nan=False)
+    per_source: bool = False
+    between: tuple[str, str] | None = None
+
+    @model_validator(mode="after")
+    def _some_limit(self) -> GateConfig:
+        if self.max is None and self.min is None and self.max_increase is None:
+            raise ValueError("a limit: max, min or max_increase")
+        return self
+
+
 class LocalConfig(_Section):
     """A cluster on this machine.
 
@@ -218,7 +235,19 @@ class Config(_Section):
     passages: PassagesConfig = PassagesConfig()
     mixture: MixtureConfig = MixtureConfig()
     model: ModelConfig = Field(ModelConfig(), validate_default=True)
+    gates: dict[str, GateConfig] = Field(default_factory=dict)
+    metrics_file: str | None = None
+    on_failure: tuple[str, ...] = ()
     cluster: ClusterConfig = ClusterConfig(local=LocalConfig())
+
+    @field_validator("gates")
+    @classmethod
+    def _that_make_sense(cls, value: dict[str, GateConfig]) -> dict[str, GateConfig]:
+        needs = {name: need(name, gate.model_dump(exclude_defaults=True)) for name, gate in value.items()}
+        wrong = [f"for {name!r} {words}" for name, words in needs.items() if words is not None]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return value
 
     @field_validator("out")
     @classmethod

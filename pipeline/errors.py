@@ -11,6 +11,8 @@ from typing import Any
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
+EXIT_GATE = 3
+EXIT_LOCKED = 75  # EX_TEMPFAIL: try again later
 
 
 class AuditError(Exception):
@@ -79,3 +81,9 @@ class ArtifactError(AuditError):
 
 class ClusterError(AuditError):
     """The Dask cluster cannot be started or reached, or its workers cannot do the work."""
+
+
+class LockedError(AuditError):
+    """Another process is at work where only one may be; later there may be room."""
+
+    exit_code = EXIT_LOCKED

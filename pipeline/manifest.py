@@ -43,14 +43,18 @@ def manifest_of(
     figures: Mapping[str, tuple[float | None, str]],
     logs: Sequence[StageLog],
     notes: Sequence[str],
+    *,
+    sequence: int,
 ) -> dict[str, Any]:
     """What was audited, how, with what, the headline figures, and what they do not say.
 
     Args:
-        notes: sentences that whoever reads the figures should read, too.
+        notes: sentences that whoever reads the figures should read, too. sequence: the place of the
+            run among those of its folder, see `runs`.
     """
     return {
         "run": name,
+        "sequence": sequence,
         "format_version": FORMAT_VERSION,
         "table_versions": {table.name: table.version for table in TABLES},
         "signature_scheme": SCHEME,
@@ -109,17 +113,3 @@ def read_manifest(run: Path) -> dict[str, Any]:
             fix="audit again with this version",
         )
     return manifest
-
-
-def newest_run(out: Path) -> Path:
-    """The run in a folder that was started last.
-
-    Raises:
-        ArtifactError: there is none.
-    """
-    runs = [path.parent for path in out.glob("*/run.json")]
-    if not runs:
-        raise ArtifactError(
-            "no run here", where=str(out), expected="a folder of runs", fix="name a run, or audit first"
-        )
-    return max(runs, key=lambda run: (json.loads((run / "run.json").read_text())["started"], run.name))

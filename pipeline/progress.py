@@ -1,14 +1,24 @@
-"""What a running audit says on stderr: bars on a terminal, one line a stage elsewhere."""
+"""What a running audit says on stderr: bars and lines on a terminal, JSON Lines elsewhere.
+
+A log that nobody watches is read by programs: there each event is one line, with the same first keys
+and in ASCII, so that no name or message breaks a line or hides in it. A finished run and a failure are
+events, too, told by `watching`; on a terminal the command itself says these.
+"""
 
 from __future__ import annotations
 
+import json
+import math
 import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TextIO
+from datetime import UTC, datetime
+from typing import Any, Literal, TextIO
+
+Level = Literal["info", "warning", "error"]
 
 
 @dataclass(frozen=True)
@@ -28,11 +38,50 @@ class StageLog:
 
 @dataclass
 class Progress:
-    """Where progress goes. `quiet` keeps the stage logs and prints nothing."""
+    """Where progress goes. `quiet` keeps the stage logs and prints no progress.
+
+    Attributes:
+        log_json: write JSON Lines, on a terminal also.
+        run: the name of the run, once `begin` told it.
+    """
 
     stream: TextIO = field(default_factory=lambda: sys.stderr)
     quiet: bool = False
     logs: list[StageLog] = field(default_factory=list)
+    log_json: bool = False
+    run: str | None = None
+    _start: float = field(default_factory=time.perf_counter)
+
+    @property
+    def as_json(self) -> bool:
+        """Whether events are told as JSON Lines."""
+        return not self.quiet and (self.log_json or not self.stream.isatty())
+
+    @property
+    def seconds(self) -> float:
+        """How long this has been going on."""
+        return time.perf_counter() - self._start
+
+    def begin(self, run: str, **facts: Any) -> None:
+        """Say that a run begins; its name goes into all events from here on."""
+        self.run = run
+        self.event("run_started", **facts)
+
+    def event(self, event: str, level: Level = "info", **facts: object) -> None:
+        """Tell an event, where events are told as JSON Lines."""
+        if self.as_json:
+            time_ = datetime.now(UTC).isoformat(timespec="milliseconds")
+            self._line({"time": time_, "level": level, "event": event, "run": self.run} | facts)
+
+    def problem(self, words: str) -> None:
+        """Tell what went wrong beside the audit, in JSON or in words, even if quiet."""
+        if self.as_json:
+            self.event("problem", "error", message=words)
+        else:
+            print(f"dupaudit: {words}", file=self.stream, flush=True)
+
+    def _line(self, facts: dict[str, Any]) -> None:
+        print(json.dumps(_plain(facts), allow_nan=False), file=self.stream, flush=True)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[dict[str, int]]:
@@ -42,13 +91,18 @@ class Progress:
         yield counts
         log = StageLog(name, counts, time.perf_counter() - start, peak_bytes())
         self.logs.append(log)
-        if not self.quiet:
+        if self.as_json:
+            seconds = round(log.seconds, 3)
+            self.event(
+                "stage_finished", stage=name, counts=counts, seconds=seconds, peak_bytes=log.peak_bytes
+            )
+        elif not self.quiet:
             print(log.line(), file=self.stream, flush=True)
 
     @contextmanager
     def bar(self, stage: str, total: int) -> Iterator[Callable[[], None]]:
         """Show how many of a stage's tasks are done; yields what to call after each."""
-        if self.quiet or not self.stream.isatty():
+        if self.quiet or self.as_json:
             yield lambda: None
             return
         from rich.console import Console
@@ -64,6 +118,18 @@ class Progress:
         with Bars(*columns, console=Console(file=self.stream), transient=True) as bars:
             task = bars.add_task(stage, total=total)
             yield lambda: bars.advance(task)
+
+
+def _plain(value: Any) -> Any:
+    # What JSON has words for: NumPy's numbers are Python's, what is not a number is null.
+    if isinstance(value, Mapping):
+        return {str(key): _plain(below) for key, below in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(below) for below in value]
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 
 def peak_bytes() -> int:

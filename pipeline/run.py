@@ -15,6 +15,7 @@ from pipeline.artifacts import ranges_for, write_output, write_text
 from pipeline.config import Config
 from pipeline.engine import Engine, open_engine
 from pipeline.errors import AuditError, ConfigError, InputError
+from pipeline.locks import locked
 from pipeline.manifest import manifest_of, write_manifest
 from pipeline.mixture import Epochs, epochs_of, weighted_sources
 from pipeline.near import find_near
@@ -23,6 +24,7 @@ from pipeline.progress import Progress
 from pipeline.readers.rows import Columns
 from pipeline.report.page import render
 from pipeline.risk import evidence
+from pipeline.runs import LATEST, next_sequence, point_latest
 from pipeline.scanned import Scanned
 from pipeline.stages import rejects
 from pipeline.stages.inputs import (
@@ -78,24 +80,38 @@ def run_audit(config: Config, name: str | None, progress: Progress) -> Path:
     """
     started = datetime.now(UTC)
     out = Path(config.out).resolve()
-    if name is not None and ("/" in name or name.startswith(".") or not name.isprintable()):
+    if name is not None and (name == LATEST or "/" in name or name.startswith(".") or not name.isprintable()):
         raise ConfigError(
-            "not a name for a run", got=repr(name), expected="the name of a folder, without / and not hidden"
+            "not a name for a run",
+            got=repr(name),
+            expected=f"the name of a folder, without /, not hidden, not {LATEST}",
         )
     run = out / (name or _free_name(out, started))
     if run.exists():
         raise ConfigError(f"there is a run {run.name} already", where=str(out), fix="choose another --name")
     listing = list_files(config.inputs, config.format)
+    progress.begin(run.name, out=str(out), files=len(listing.files))
     work = out / f".work-{run.name}-{uuid.uuid4().hex[:8]}"
     try:
         work.mkdir(parents=True)
-        with open_engine(config.cluster, progress, work) as engine:
+        # Whoever prunes sees whether this run is alive.
+        with locked(work, f"run {run.name}"), open_engine(config.cluster, progress, work) as engine:
             figures = _Audit(config, engine, progress, work).run(listing)
         notes = notes_on_mixture(config.mixture, str(work / "run" / "summary" / "sources.parquet"))
-        manifest = manifest_of(config, run.name, started, listing, figures, progress.logs, notes)
+        manifest = manifest_of(
+            config,
+            run.name,
+            started,
+            listing,
+            figures,
+            progress.logs,
+            notes,
+            sequence=next_sequence(out),
+        )
         write_text(render(work / "run", manifest), work / "run" / "report.html")
         write_manifest(manifest, work / "run")
         (work / "run").rename(run)
+        point_latest(out, run)
     except OSError as error:
         raise AuditError(
             "cannot write the run", where=str(out), got=error, fix="free space, or another --out"

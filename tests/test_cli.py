@@ -14,7 +14,9 @@ from click.testing import CliRunner, Result
 
 from pipeline.cli import main
 
-COMMANDS = ("run", "show", "calibrate", "report", "prompts", "keep", "schema")
+COMMANDS = (
+    "run", "show", "calibrate", "report", "prompts", "keep", "check", "compare", "prune", "cron", "schema"
+)  # fmt: skip
 
 
 def _invoke(*arguments: str | Path | int) -> Result:

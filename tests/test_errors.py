@@ -15,6 +15,7 @@ from pipeline.errors import (
     ConfigError,
     InputChangedError,
     InputError,
+    LockedError,
 )
 
 FAMILY = [
@@ -63,6 +64,7 @@ def test_every_error_has_an_exit_code_that_is_not_success() -> None:
         "InputChangedError": 1,
         "ArtifactError": 1,
         "ClusterError": 1,
+        "LockedError": 75,
     }
 
 
@@ -74,6 +76,7 @@ def test_every_error_is_of_the_family() -> None:
         InputChangedError,
         ArtifactError,
         ClusterError,
+        LockedError,
     }
     assert issubclass(InputChangedError, InputError)
     assert all(kind.__doc__ for kind in FAMILY)

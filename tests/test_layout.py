@@ -24,11 +24,12 @@ RAW_BUFFERS = {"buffers", "foreign_buffer", "from_buffers"}
 
 # What of the project a part may import, itself aside.
 ALLOWED = {
-    "config": {"errors", "normalise"},
+    "config": {"errors", "gate_names", "normalise"},
     "errors": set(),
     "kernels": {"normalise"},
+    "gate_names": set(),
     "label_hashes": set(),
-    "mixture": {"config", "errors", "label_hashes", "normalise"},
+    "mixture": {"config", "errors", "gate_names", "label_hashes", "normalise"},
     "normalise": set(),
     "risk": {"schemas"},
     "schemas": {"errors", "normalise"},

@@ -29,12 +29,14 @@ def manifest(tmp_path: Path) -> dict[str, Any]:
     figures = {"recall": (0.5, "0 to 1"), "documents": (7, "documents"), "recall_low": (None, "0 to 1")}
     logs = [StageLog("scan", {"rows": 7}, 1.5, 1000), StageLog("texts", {}, 0.5, 2000)]
     started = datetime(2025, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
-    write_manifest(manifest_of(CONFIG, "night", started, listing, figures, logs, NOTES), tmp_path)
+    found = manifest_of(CONFIG, "night", started, listing, figures, logs, NOTES, sequence=4)
+    write_manifest(found, tmp_path)
     return read_manifest(tmp_path)
 
 
 def test_manifest_says_what_was_audited_and_how(manifest: dict[str, Any]) -> None:
     assert manifest["run"] == "night"
+    assert manifest["sequence"] == 4
     assert manifest["config"] == resolved(CONFIG)
     assert manifest["config"]["near"]["bands"] is not None
     assert manifest["files"] == 2

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
+import math
 import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.progress import Progress, StageLog, peak_bytes
 
@@ -36,10 +44,89 @@ def _run(progress: Progress, tasks: int = 3) -> None:
         counts["rejected"] = 6
 
 
-def test_stage_is_one_plain_line_where_there_is_no_terminal() -> None:
+def _events(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_stage_is_one_json_line_where_there_is_no_terminal() -> None:
     stream = io.StringIO()
-    _run(Progress(stream))
-    assert re.fullmatch(r"scan +rows 12,345  rejected 6  \d+\.\d\d s  peak [\d,]+ MB\n", stream.getvalue())
+    progress = Progress(stream, run="monday")
+    _run(progress)
+    (event,) = _events(stream)
+    assert list(event)[:4] == ["time", "level", "event", "run"]
+    assert [event.pop(key) for key in ("level", "event", "run")] == ["info", "stage_finished", "monday"]
+    assert event.pop("stage") == "scan"
+    assert event.pop("counts") == {"rows": 12_345, "rejected": 6}
+    assert event.pop("seconds") == round(progress.logs[0].seconds, 3)
+    assert event.pop("peak_bytes") == progress.logs[0].peak_bytes
+    time_ = datetime.fromisoformat(event.pop("time"))
+    assert time_.utcoffset() == timedelta(0)
+    assert abs(datetime.now(UTC) - time_) < timedelta(hours=1)
+    assert event == {}
+
+
+def test_stage_is_a_json_line_and_no_bar_on_a_terminal_if_asked_for(terminal: Terminal) -> None:
+    _run(Progress(terminal, log_json=True))
+    (event,) = _events(terminal)
+    assert (event["event"], event["run"]) == ("stage_finished", None)
+
+
+def test_stage_is_a_plain_line_on_a_terminal() -> None:
+    terminal = Terminal()
+    with Progress(terminal).stage("scan") as counts:
+        counts |= {"rows": 12_345, "rejected": 6}
+    assert re.fullmatch(r"scan +rows 12,345  rejected 6  \d+\.\d\d s  peak [\d,]+ MB\n", terminal.getvalue())
+
+
+def test_a_run_that_begins_is_an_event_and_names_those_after_it() -> None:
+    stream = io.StringIO()
+    progress = Progress(stream)
+    progress.begin("monday", files=3)
+    progress.event("run_finished", "error", folder="f")
+    first, second = _events(stream)
+    assert (first["event"], first["level"], first["run"], first["files"]) == (
+        "run_started",
+        "info",
+        "monday",
+        3,
+    )
+    assert (second["event"], second["level"], second["run"]) == ("run_finished", "error", "monday")
+
+
+def test_events_are_not_told_on_a_terminal_or_if_quiet(terminal: Terminal) -> None:
+    elsewhere = io.StringIO()
+    for progress in (Progress(terminal), Progress(elsewhere, quiet=True, log_json=True)):
+        progress.begin("monday")
+        assert progress.run == "monday"
+    assert (terminal.getvalue(), elsewhere.getvalue()) == ("", "")
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_any_text_stays_on_its_line_and_is_ascii(text: str) -> None:
+    stream = io.StringIO()
+    Progress(stream).begin(text, where=text)
+    assert stream.getvalue().isascii()
+    assert stream.getvalue().count("\n") == 1
+    (event,) = _events(stream)
+    assert (event["run"], event["where"]) == (text, text)
+
+
+def test_numbers_that_json_does_not_know_are_made_plain() -> None:
+    stream = io.StringIO()
+    whole, share = np.int64(5), np.float32(0.5)
+    values = [whole, share, math.nan, math.inf, True, None, Path("a"), {1: (whole,)}]
+    Progress(stream).event("e", values=values)
+    (event,) = _events(stream)
+    assert event["values"] == [5, 0.5, None, None, True, None, "a", {"1": [5]}]
+
+
+def test_a_problem_is_told_even_if_quiet(terminal: Terminal) -> None:
+    elsewhere = io.StringIO()
+    Progress(terminal, quiet=True).problem("no room")
+    Progress(elsewhere).problem("no room")
+    assert terminal.getvalue() == "dupaudit: no room\n"
+    (event,) = _events(elsewhere)
+    assert (event["event"], event["level"], event["message"]) == ("problem", "error", "no room")
 
 
 def test_stage_is_a_bar_with_done_total_and_time_left_on_a_terminal(terminal: Terminal) -> None:
@@ -101,7 +188,7 @@ def test_progress_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> 
         pass
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err.startswith("scan")
+    assert json.loads(printed.err)["stage"] == "scan"
 
 
 def test_peak_is_what_this_process_has_held() -> None:

@@ -1,0 +1,1 @@
+"""What `dupaudit compare` finds between two finished runs."""
