@@ -21,10 +21,11 @@ from pipeline.readers.rows import Piece
 from pipeline.recall import Recall
 from pipeline.run import scan_parameters
 from pipeline.stages.calibration import draw, find_partners, measured
-from pipeline.stages.inputs import InputFile, Shard, ShardPiece, inspect, list_files, shards
+from pipeline.stages.inputs import InputFile, Shard, ShardPiece, inspect, list_files
 from pipeline.stages.places import write_places
 from pipeline.stages.scan import ScanParameters
 from pipeline.stages.sets import read_sets
+from pipeline.stages.shards import shards
 
 
 @dataclass(frozen=True)

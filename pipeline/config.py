@@ -218,6 +218,13 @@ class ClusterConfig(_Section):
         return self
 
 
+class _WrongGates(ValueError):
+    # What each gate that makes no sense needs, by its name.
+    def __init__(self, needs: Mapping[str, str]) -> None:
+        self.needs = needs
+        super().__init__("; ".join(needs.values()))
+
+
 class Config(_Section):
     """Everything a run depends on."""
 
@@ -231,6 +238,9 @@ class Config(_Section):
     shard_bytes: Bytes = Field(32 * 2**20, ge=1)
     on_bad_file: Literal["error", "reject"] = "error"
     max_rejected_fraction: float = Field(0.5, ge=0, le=1)
+    index: str | None = None
+    index_mismatch: Literal["error", "rebuild"] = "error"
+    fingerprint: Literal["edges", "full"] = "edges"
     near: NearConfig = NearConfig()
     passages: PassagesConfig = PassagesConfig()
     mixture: MixtureConfig = MixtureConfig()
@@ -244,16 +254,18 @@ class Config(_Section):
     @classmethod
     def _that_make_sense(cls, value: dict[str, GateConfig]) -> dict[str, GateConfig]:
         needs = {name: need(name, gate.model_dump(exclude_defaults=True)) for name, gate in value.items()}
-        wrong = [f"for {name!r} {words}" for name, words in needs.items() if words is not None]
+        wrong = {name: words for name, words in needs.items() if words is not None}
         if wrong:
-            raise ValueError("; ".join(wrong))
+            raise _WrongGates(wrong)
         return value
 
-    @field_validator("out")
+    @field_validator("out", "index")
     @classmethod
-    def _a_folder(cls, value: str) -> str:
-        if "://" in value or not value:
+    def _a_folder(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and ("://" in value or not value):
             raise ValueError("a folder on a file system that all workers share, not a URL")
+        if "out" in info.data and value and Path(value).resolve() == Path(info.data["out"]).resolve():
+            raise ValueError("a folder other than out")
         return value
 
     @model_validator(mode="before")
@@ -321,6 +333,16 @@ def _problem(error: Mapping[str, Any]) -> str:
     return f"{place}: got {_got(error['input'])}, need {need}"
 
 
+def _problems(error: Mapping[str, Any]) -> list[str]:
+    reason = error.get("ctx", {}).get("error")
+    if not isinstance(reason, _WrongGates):
+        return [_problem(error)]
+    return [
+        f"gates.{name if name.isprintable() else repr(name)}: got {_got(error['input'][name])}, need {words}"
+        for name, words in reason.needs.items()
+    ]
+
+
 def parse(tree: Mapping[str, Any], where: str = "the configuration") -> Config:
     """A checked configuration.
 
@@ -330,8 +352,9 @@ def parse(tree: Mapping[str, Any], where: str = "the configuration") -> Config:
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        problems = "\n".join(f"  {_problem(problem)}" for problem in error.errors())
-        raise ConfigError(f"{error.error_count()} problem(s) in {where}:\n{problems}") from None
+        problems = [words for problem in error.errors() for words in _problems(problem)]
+        lines = "".join(f"\n  {words}" for words in problems)
+        raise ConfigError(f"{len(problems)} problem(s) in {where}:{lines}") from None
 
 
 def _merge(tree: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from pipeline.errors import ConfigError
 
 PARTS = ("crontab", "service", "timer")
+MOST_BYTES = 998  # of a command, says crontab(5) of Vixie's cron; it cuts the line silently
 _HEADINGS = {
     "crontab": "cron: `crontab -e`, and add these lines",
     "service": "systemd: /etc/systemd/system/dupaudit.service",
@@ -81,14 +82,26 @@ class Nightly:
 
 
 def crontab(nightly: Nightly) -> str:
-    """Lines for a crontab."""
+    """Lines for a crontab.
+
+    Raises:
+        ConfigError: the line is too long for cron, or a path cannot be written into it.
+    """
     folder, program, config = (shlex.quote(_text(path)) for path in _paths(nightly))
     command = (
         f"cd {folder} && {program} run --config {config} > dupaudit.txt 2>> dupaudit.log"
-        ' || echo "dupaudit ended with exit code $?: see dupaudit.log in "'
+        ' || echo "dupaudit ended with exit code $?: see dupaudit.txt and dupaudit.log in "'
         f"{folder}"
     )
-    return _CRONTAB.format(mailto=nightly.mailto, command=command.replace("%", "\\%"))
+    command = command.replace("%", "\\%")
+    if len(command.encode()) > MOST_BYTES:
+        raise ConfigError(
+            "a line longer than cron reads",
+            got=f"{len(command.encode()):,} bytes",
+            expected=f"at most {MOST_BYTES}",
+            fix="give the file or the folder a shorter path, or use --part service and --part timer",
+        )
+    return _CRONTAB.format(mailto=nightly.mailto, command=command)
 
 
 def service(nightly: Nightly) -> str:
@@ -111,10 +124,10 @@ def schedule(nightly: Nightly, part: str | None = None) -> str:
     Raises:
         ConfigError: a path cannot be written into such a file.
     """
-    texts = {"crontab": crontab(nightly), "service": service(nightly), "timer": timer(nightly)}
+    texts = {"crontab": crontab, "service": service, "timer": timer}
     if part is not None:
-        return texts[part]
-    return "\n".join(f"######## {_HEADINGS[name]}\n\n{texts[name]}" for name in PARTS)
+        return texts[part](nightly)
+    return "\n".join(f"######## {_HEADINGS[name]}\n\n{texts[name](nightly)}" for name in PARTS)
 
 
 def _paths(nightly: Nightly) -> tuple[Path, Path, Path]:

@@ -6,10 +6,12 @@ import json
 import textwrap
 from dataclasses import asdict
 
-from pipeline.schemas import LISTS, TABLES, Column, Table
+from pipeline.comparing.tables import COMPARISONS
+from pipeline.list_schemas import LISTS
+from pipeline.schemas import TABLES, Column, Table
 
 _WIDTH = 100
-_EVERY = (*TABLES, *LISTS)
+_EVERY = (*TABLES, *LISTS, *COMPARISONS)
 
 
 def markdown(tables: tuple[Table, ...] = _EVERY) -> str:

@@ -16,12 +16,13 @@ import sys
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import dask
-from distributed import Client, KilledWorker, LocalCluster, Security, as_completed
+from distributed import Client, KilledWorker, LocalCluster, Security, Worker, as_completed
 from distributed.comm.core import connect
 from distributed.utils import LoopRunner
 
@@ -102,9 +103,19 @@ class Engine:
                 expected="workers that live as long as their tasks",
                 fix="give workers more memory, or lower shard_bytes",
             ) from None
+        except CancelledError as error:  # nobody here cancels what is waited for
+            raise self._lost(stage, error) from None
         except BaseException:
             self._client.cancel(futures, force=True)
             raise
+
+    def _lost(self, stage: str, error: Exception) -> ClusterError:
+        return ClusterError(
+            f"stage {stage} lost the Dask scheduler",
+            where=self._client.scheduler_info()["address"],
+            got=str(error).strip().replace("\n", " "),
+            fix="have a scheduler run, then start the same command again: it goes on where this ended",
+        )
 
 
 @contextmanager
@@ -145,7 +156,9 @@ async def _knock(address: str) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     # Dask logs what its users want to see of it; of ours, errors reach the command's own log.
-    loggers = [logging.getLogger(name) for name in ("distributed", "tornado.application")]
+    loggers = [
+        logging.getLogger(name) for name in ("distributed", "distributed.client", "tornado.application")
+    ]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
@@ -165,7 +178,19 @@ def _cluster(config: ClusterConfig) -> Iterator[Any]:
         return
     cluster = _local(config.local) if config.local is not None else _of_class(config)
     with cluster:
-        yield cluster
+        try:
+            yield cluster
+        except KeyboardInterrupt:
+            _leave_threads(cluster)
+            raise
+
+
+def _leave_threads(cluster: Any) -> None:
+    # A thread cannot be stopped, and a worker waits for its threads: without this a program that is
+    # told to end goes on for as long as the longest of its tasks.
+    for worker in cluster.workers.values():
+        if isinstance(worker, Worker):
+            cluster.sync(worker.close, executor_wait=False)
 
 
 def _cores() -> int:
@@ -248,6 +273,10 @@ def _prepare_workers(client: Client, config: ClusterConfig, workspace: Path) -> 
             got=error,
             expected=f"the same version as here, on Python {sys.version_info.major}.{sys.version_info.minor}",
             fix="install dupaudit where the workers run",
+        ) from None
+    except OSError as error:
+        raise ClusterError(
+            "the workers were lost before the first task", got=error, fix="start the same command again"
         ) from None
     blind = [name for name, sees in seen.items() if not sees]
     if blind:

@@ -163,7 +163,7 @@ def _within(gate: GateConfig, figures: Sequence[Figure]) -> _Judged:
     _, value, of = max(found, key=lambda figure: figure[0])
     failed = sum(beyond > 0 for beyond, *_ in found)
     shown = _shown(value, lambda value: _beyond(gate, value) <= 0)
-    more = f" and {failed - 1:,} of {len(found) - 1:,} others" if failed > 1 else ""
+    more = f", the worst of {failed:,} sources that fail, of {len(found):,}" if failed > 1 else ""
     return _Judged(value, not failed, f"{shown}{of}{more}")
 
 
@@ -190,8 +190,9 @@ class _Rise:
         size = abs(self.by)
         shown = _shown(float(size), lambda value: Decimal(repr(value)) <= limit)
         verb = "rose" if self.by > 0 else "fell"
-        change = f"{verb} by {shown}" if size else "did not change"
-        return f"{self.name} {change} ({self.then:,.6g} to {self.now:,.6g})"
+        if not size:
+            return f"{self.name} did not change ({self.now:,.6g})"
+        return f"{self.name} {verb} by {shown} ({self.then:,.6g} to {self.now:,.6g})"
 
 
 def _risen(names: Sequence[str], most: float, now: Metrics, before: Metrics | None, since: str) -> _Judged:

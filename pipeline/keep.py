@@ -19,11 +19,12 @@ from pipeline.destination import Destination, check_apart, destination, placed, 
 from pipeline.engine import Engine, open_engine
 from pipeline.errors import ArtifactError, AuditError, ConfigError
 from pipeline.kept import Kept, Written, in_words
+from pipeline.list_schemas import LISTS
+from pipeline.locks import locked
 from pipeline.lookup import require_passages
 from pipeline.manifest import read_manifest
 from pipeline.progress import Progress
 from pipeline.readers.wording import printable
-from pipeline.schemas import LISTS
 from pipeline.stages.copies import ToCopy, copy_files, tasks
 from pipeline.stages.cuts import mark_places, sort_places
 from pipeline.stages.keep import (
@@ -84,7 +85,8 @@ def write_keep(run: Path, policy: str, out: Path | None, write: str | None, prog
     job = _Job(run, config, chosen, target.parent / f".keep-{uuid.uuid4().hex[:12]}", target)
     try:
         job.work.mkdir(parents=True)
-        with placed(goes_to):
+        # Whoever prunes sees whether this is alive.
+        with locked(job.work, f"keep list {policy} of run {manifest['run']}"), placed(goes_to):
             with open_engine(config.cluster, progress, job.work) as engine:
                 listed, kept = _list(job, engine, progress)
                 written = None if goes_to is None else _write(job, listed, goes_to, engine, progress)

@@ -130,6 +130,7 @@ def locked(folder: Path, what: str) -> Iterator[Lock]:
             where=printable(str(folder), 1000),
             got=described(error),
             expected=f"a folder that can be written to, and in it no {NAME} of another kind",
+            fix="free disk space or make the folder writable, then start the same command again",
         ) from error
     try:
         lock._start()
@@ -142,6 +143,15 @@ def holder_of(folder: Path) -> Holder | None:
     """Who holds the lock of a folder, or died holding it; None if nobody does or it cannot be read."""
     file = _held(folder / NAME)
     return None if file is None else _read(file)
+
+
+def motionless(folder: Path) -> bool:
+    """Whether the lock of a folder, if there is one, is not touched for a whole minute, which this takes."""
+    file = _held(folder / NAME)
+    try:
+        return file is None or _motionless(file)
+    except FileNotFoundError:
+        return True
 
 
 def _acquired(folder: Path, what: str) -> Lock:

@@ -86,6 +86,14 @@ def write_manifest(manifest: Mapping[str, Any], folder: Path) -> None:
     write_json(manifest, folder / "run.json")
 
 
+def _found(run: Path, error: Exception) -> str:
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return str(error)
+    if not run.exists():
+        return "nothing there"
+    return "a folder without one" if run.is_dir() else "a file"
+
+
 def read_manifest(run: Path) -> dict[str, Any]:
     """The manifest of a run.
 
@@ -100,9 +108,9 @@ def read_manifest(run: Path) -> dict[str, Any]:
         raise ArtifactError(
             "not a finished run",
             where=str(run),
-            got=error,
+            got=_found(run, error),
             expected="a folder with a run.json",
-            fix="name another run",
+            fix="name one of the runs in it" if any(run.glob("*/run.json")) else "name another run",
         ) from None
     if manifest.get("format_version") != FORMAT_VERSION:
         raise ArtifactError(

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.artifacts import ranges_for
+from pipeline.artifacts import KeyRange, ranges_for
 from pipeline.config import NearConfig
-from pipeline.engine import Engine
 from pipeline.progress import Progress
+from pipeline.resuming import Tasks
 from pipeline.scanned import Scanned
 from pipeline.stages.candidates import propose
 from pipeline.stages.clusters import Clusters, find_clusters
-from pipeline.stages.components import Assigned, assign, merge_forests, plan
+from pipeline.stages.components import Assigned, Plan, assign, merge_forests, plan
 from pipeline.stages.exposures import expose, gather
-from pipeline.stages.pairs import Linked, Verified, measure_links, verify
-from pipeline.stages.scan import ScanParameters
-from pipeline.stages.sets import read_sets
+from pipeline.stages.known import name_sources
+from pipeline.stages.known_sets import find_sets
+from pipeline.stages.links import Linked, measure_links, plan_links, recall_links
+from pipeline.stages.pairs import Verified, recall, verify
+from pipeline.stages.routed import route
+from pipeline.stages.scan import ScanParameters, Segment
 from pipeline.stages.sketches import Survivors, attach_left, filter_right
 from pipeline.stages.summary import Figures
 
 KEYS_A_RANGE, MOST_KEYS_A_RANGE = 1 << 19, 1 << 22  # 16 bytes each, held about four times over
 TEXTS_A_RANGE, MOST_TEXTS_A_RANGE = 1 << 15, 1 << 19  # texts in clusters, 200 bytes each
 FORESTS_A_MERGE = 8
+# What a run leaves for the next, see `Near.kept`. The first three are of use together only.
+UNITS, COMPARED, TALLIES, LINKS = "near-units", "near-compared", "near-tallies", "near-links"
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,10 @@ class Near:
         exposed: similarities to representatives and exposures, by text_id.
         clusters: see `stages.clusters`.
         figures: numbers for the metrics, with units.
+        kept: tables by name for the next run, whatever its files are, if its parameters are the same:
+            it takes over what was found in the components that it has, too, and the pairs and sets of
+            those that changed. They hold text_ids, numbers and hashes only. Pairs are sorted by the
+            components' smallest text_ids; sets are kept by shard, see `stages.known_sets`.
     """
 
     pairs: list[str]
@@ -44,32 +53,59 @@ class Near:
     exposed: list[str]
     clusters: Clusters
     figures: Figures
+    kept: dict[str, list[str]]
 
 
 def find_near(
     scanned: Scanned,
     near: NearConfig,
     parameters: ScanParameters,
-    engine: Engine,
+    engine: Tasks,
     progress: Progress,
     work: Path,
+    earlier: Mapping[str, Sequence[str]],
 ) -> Near:
-    """Propose, filter, compare exactly, cluster, and compare members with representatives."""
-    stages = _NearStages(scanned, near, parameters, engine, progress, work)
+    """Propose, filter, compare exactly, cluster, and compare members with representatives.
+
+    Args:
+        earlier: what `Near.kept` named in an earlier run with the same parameters, if there is one;
+            it changes no table and no figure.
+    """
+    known = earlier if {UNITS, COMPARED, TALLIES} <= earlier.keys() else {}
+    stages = _NearStages(scanned, near, parameters, engine, progress, work, known, earlier)
     candidates = stages.candidates()
     kept = stages.sketches(candidates)
-    assigned = stages.components(kept)
-    sets = stages.sets(assigned)
-    verified = stages.pairs(assigned, sets)
-    clusters = stages.clusters(verified)
-    linked = stages.links(clusters, sets)
+    made, assigned = stages.components(kept)
+    there = stages.sets(made, assigned)
+    verified, recalled = stages.pairs(made, there)
+    clusters = stages.clusters(verified + recalled)
+    linked = stages.links(clusters, there, recalled)
+    both = verified + recalled
     return Near(
-        [part.pairs for part in verified] + [part.pairs for part in linked],
-        [part.best for part in verified],
-        stages.exposures(verified, clusters, linked),
+        [part.pairs for part in both] + [part.pairs for part in linked],
+        [part.best for part in both],
+        stages.exposures(both, clusters, linked),
         clusters,
         stages.figures,
+        {
+            UNITS: [made.units],
+            COMPARED: [part.found for part in both],
+            TALLIES: [part.tallies for part in both],
+            LINKS: [part.found for part in linked],
+            **stages.sets_to_keep(),
+        },
     )
+
+
+@dataclass(frozen=True)
+class _There:
+    """What there is to compare: texts in blocks with their sets, and texts of known components in
+    ranges of roots."""
+
+    assigned: Sequence[Assigned]
+    sets: list[str]
+    roots: Sequence[KeyRange]
+    named: list[str]
 
 
 @dataclass
@@ -77,12 +113,31 @@ class _NearStages:
     scanned: Scanned
     near: NearConfig
     parameters: ScanParameters
-    engine: Engine
+    engine: Tasks
     progress: Progress
     work: Path
+    earlier: Mapping[str, Sequence[str]]
+    given: Mapping[str, Sequence[str]]
 
     def __post_init__(self) -> None:
         self.figures: Figures = {}
+        self.segments: dict[int, list[Segment]] = {shard.number: [] for shard in self.scanned.shards}
+        for segment in self.scanned.segments:
+            self.segments[segment.shard].append(segment)
+        self.routed: list[str] = []
+        self.compared: dict[int, list[str]] = {}
+        self.kept_sets = [tuple(self.given.get(name, ())) for name in self._names_of_sets()]
+
+    def _names_of_sets(self) -> list[str]:
+        # Under which names the sets of each shard are kept, "" if they are not. A shard is known by its
+        # first segment: texts that it has not cannot be found there.
+        firsts = (self.segments[shard.number][:1] for shard in self.scanned.shards)
+        return ["".join(f"sets-{segment.name}" for segment in first if segment.name) for first in firsts]
+
+    def sets_to_keep(self) -> dict[str, list[str]]:
+        """The files of sets by name, those of named shards."""
+        named = zip(self._names_of_sets(), self.kept_sets, strict=True)
+        return {name: list(files) for name, files in named if name and files}
 
     def path(self, stage: str, name: object) -> str:
         return str(
@@ -113,7 +168,7 @@ class _NearStages:
         self.figures["pairs_dropped_by_sketch"] = counts["pairs"] - counts["kept"], "pairs"
         return kept
 
-    def components(self, kept: Sequence[Survivors]) -> list[Assigned]:
+    def components(self, kept: Sequence[Survivors]) -> tuple[Plan, list[Assigned]]:
         texts, keys = self.scanned.texts, self.scanned.keys
         with self.progress.stage("components") as counts:
             forests = [part.forest for part in kept]
@@ -124,7 +179,13 @@ class _NearStages:
                     for i in starts
                 ]
                 forests = self.engine.map("components", merge_forests, merges)
-            made = self.engine.map("components", plan, [(forests, texts, keys, self.path("plan", 0))])[0]
+            made = self.engine.map(
+                "components",
+                plan,
+                [(forests, texts, keys, self.path("plan", 0))],
+                sums=[part.sums for part in kept],
+                earlier=self.earlier.get(UNITS, ()),
+            )[0]
             items = [
                 (made, result, part.edges, span, self.path("assigned", i))
                 for i, (result, part, span) in enumerate(zip(texts, kept, keys, strict=True))
@@ -136,42 +197,92 @@ class _NearStages:
                 segments=self.scanned.segments,
                 permutations=self.near.permutations,
             )
-            counts["texts"] = sum(part.texts for part in assigned)
-        return assigned
+            counts["texts"] = sum(part.texts + part.known_texts for part in assigned)
+            counts["reused"] = sum(part.known_texts for part in assigned)
+        return made, assigned
 
-    def sets(self, assigned: Sequence[Assigned]) -> list[str]:
-        wanted = [part.wanted for part in assigned]
+    def sets(self, made: Plan, assigned: Sequence[Assigned]) -> _There:
         with self.progress.stage("sets") as counts:
-            items = [(shard, self.path("sets", shard.number)) for shard in self.scanned.shards]
-            if not any(part.texts for part in assigned):
-                items = []
-            written = self.engine.map(
-                "sets",
-                read_sets,
-                items,
-                costs=[shard.size_bytes for shard, _ in items],
-                places=self.scanned.places,
-                wanted=wanted,
-                parameters=self.parameters,
-            )
             counts["texts"] = sum(part.texts for part in assigned)
-        self.figures["texts_read_again"] = counts["texts"], "texts"
+            counts["reused"] = sum(part.known_texts for part in assigned)
+            wanted = [part.wanted for part in assigned] if counts["texts"] else []
+            sets, counts["read"] = self._find_sets("sets", wanted)
+            named = self._name_sources(assigned) if counts["reused"] else []
+        # All that an audit which knows nothing reads again, whatever was reused.
+        self.figures["texts_read_again"] = counts["texts"] + counts["reused"], "texts"
+        return _There(assigned, sets, made.known, named)
+
+    def _find_sets(self, stage: str, wanted: Sequence[str]) -> tuple[list[str], int]:
+        # The sets of wanted texts, and how many texts were read for them.
+        if not wanted:
+            return [], 0
+        shards = self.scanned.shards
+        items = [
+            (shard, self.segments[shard.number], kept, self.path(f"{stage}-sets", shard.number))
+            for shard, kept in zip(shards, self.kept_sets, strict=True)
+        ]
+        found = self.engine.map(
+            stage,
+            find_sets,
+            items,
+            costs=[shard.size_bytes for shard in shards],
+            places=self.scanned.places,
+            wanted=wanted,
+            parameters=self.parameters,
+        )
+        self.kept_sets = [part.kept for part in found]
+        return [path for part in found for path in part.sets], sum(part.read for part in found)
+
+    def _name_sources(self, assigned: Sequence[Assigned]) -> list[str]:
+        items = [
+            (shard, self.segments[shard.number], self.path("named", shard.number))
+            for shard in self.scanned.shards
+            if self.segments[shard.number]
+        ]
+        known = [part.known for part in assigned]
+        written = self.engine.map("sets", name_sources, items, places=self.scanned.places, known=known)
         return [path for paths in written for path in paths]
 
-    def pairs(self, assigned: Sequence[Assigned], sets: Sequence[str]) -> list[Verified]:
-        edges = [part.edges for part in assigned]
-        numbers = sorted({pair for part in assigned for pair in part.block_pairs})
+    def _route(self, made: Plan) -> list[str]:
+        files = [*self.earlier.get(COMPARED, ()), *self.earlier.get(LINKS, ())] if made.compared else []
+        items = [(file, self.path("routed", i)) for i, file in enumerate(files)]
+        return self.engine.map("compare", route, items, cuts=made.cuts, changed=made.changed)
+
+    def pairs(self, made: Plan, there: _There) -> tuple[list[Verified], list[Verified]]:
+        numbers = sorted({pair for part in there.assigned for pair in part.block_pairs})
         with self.progress.stage("compare") as counts:
             items = [(pair, self.path("pairs", pair)) for pair in numbers]
-            verified = self.engine.map("compare", verify, items, edges=edges, sets=sets, near=self.near)
-            counts["looked_again"] = sum(v.looked_again for v in verified)
-            counts["pairs"] = sum(v.compared for v in verified)
-            counts["at_floor"] = sum(v.at_floor for v in verified)
+            edges = [part.edges for part in there.assigned]
+            self.routed = self._route(made)
+            verified = self.engine.map(
+                "compare",
+                verify,
+                items,
+                edges=edges,
+                sets=there.sets,
+                near=self.near,
+                routed=self.routed,
+            )
+            self.compared = {pair: [part.found] for pair, part in zip(numbers, verified, strict=True)}
+            recalled = self.engine.map(
+                "compare",
+                recall,
+                [(roots, self.path("recalled", i)) for i, roots in enumerate(there.roots)],
+                named=there.named,
+                found=self.earlier.get(COMPARED, ()),
+                tallies=self.earlier.get(TALLIES, ()),
+                near=self.near,
+            )
+            both = verified + recalled
+            counts["looked_again"] = sum(v.looked_again for v in both)
+            counts["pairs"] = sum(v.compared for v in both)
+            counts["at_floor"] = sum(v.at_floor for v in both)
+            counts["reused"] = sum(v.compared for v in recalled)
         self.figures["pairs_compared"] = counts["pairs"], "pairs"
         self.figures["pairs_looked_at_again"] = counts["looked_again"], "pairs"
-        self.figures["unsettled_texts"] = sum(v.unsettled for v in verified), "texts"
-        self.figures["texts_not_looked_at_again"] = sum(v.left_out for v in verified), "texts"
-        return verified
+        self.figures["unsettled_texts"] = sum(v.unsettled for v in both), "texts"
+        self.figures["texts_not_looked_at_again"] = sum(v.left_out for v in both), "texts"
+        return verified, recalled
 
     def clusters(self, verified: list[Verified]) -> Clusters:
         with self.progress.stage("clusters") as counts:
@@ -179,14 +290,45 @@ class _NearStages:
             counts["near"] = made.count
         return made
 
-    def links(self, clusters: Clusters, sets: Sequence[str]) -> list[Linked]:
+    def links(self, clusters: Clusters, there: _There, recalled: Sequence[Verified]) -> list[Linked]:
         with self.progress.stage("links") as counts:
-            items = [(pair, self.path("links", pair)) for pair in clusters.block_pairs]
-            linked = self.engine.map(
-                "links", measure_links, items, links=[clusters.links], sets=sets, near=self.near
+            items = [
+                (pair, self.path("links", pair), self.compared.get(pair, ())) for pair in clusters.block_pairs
+            ]
+            linked = self._measure(items, clusters.links, there.sets, self.routed)
+            looked_up = self.engine.map(
+                "links",
+                recall_links,
+                [
+                    (roots, part.found, self.path("known-links", i))
+                    for i, (roots, part) in enumerate(zip(there.roots, recalled, strict=True))
+                ],
+                links=clusters.known_links,
+                earlier=self.earlier.get(LINKS, ()),
+                named=there.named,
+                near=self.near,
             )
-            counts["members"] = clusters.linked
-        return linked
+            missing = sum(part.count for part in looked_up)
+            counts |= {"members": clusters.linked, "reused": clusters.known_linked - missing, "texts": 0}
+            if missing:
+                again = self.engine.map(
+                    "links",
+                    plan_links,
+                    [(looked_up, self.path("relinked", 0))],
+                    permutations=self.near.permutations,
+                )[0]
+                sets, _ = self._find_sets("links", [again.wanted])
+                relinked = [(pair, self.path("missing-links", pair)) for pair in again.block_pairs]
+                linked += self._measure(relinked, again.links, sets, ())
+                counts["texts"] = again.texts
+        return linked + [part.linked for part in looked_up]
+
+    def _measure(
+        self, items: Sequence[tuple[Any, ...]], links: str, sets: Sequence[str], routed: Sequence[str]
+    ) -> list[Linked]:
+        return self.engine.map(
+            "links", measure_links, items, links=[links], sets=sets, near=self.near, routed=routed
+        )
 
     def exposures(
         self, verified: Sequence[Verified], clusters: Clusters, linked: Sequence[Linked]

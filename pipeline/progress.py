@@ -73,6 +73,13 @@ class Progress:
             time_ = datetime.now(UTC).isoformat(timespec="milliseconds")
             self._line({"time": time_, "level": level, "event": event, "run": self.run} | facts)
 
+    def damaged(self, words: str) -> None:
+        """Tell that a file of earlier work is damaged; what it held is made anew."""
+        if self.as_json:
+            self.event("damaged", "warning", message=words)
+        elif not self.quiet:
+            print(f"dupaudit: damaged, made anew: {words}", file=self.stream, flush=True)
+
     def problem(self, words: str) -> None:
         """Tell what went wrong beside the audit, in JSON or in words, even if quiet."""
         if self.as_json:

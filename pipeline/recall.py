@@ -76,7 +76,7 @@ def estimate(parts: Iterable[Findable], unsettled: int = 0) -> Recall:
     """The recall of a run, from all texts that it found a partner for.
 
     `unsettled` texts are those that may have a partner which was proposed to nobody, see
-    `stages.pairs`; the lower end counts each of them as missed.
+    `stages.second_look`; the lower end counts each of them as missed.
 
     The number missed is taken as Poisson, stretched by the ratio of its variance to its mean,
     with the exact interval for that (Garwood 1936): where nothing is expected to be missed, up

@@ -1,69 +1,65 @@
-"""An audit from beginning to end: the stages in order, each fed with what the one before wrote."""
+"""An audit from beginning to end: the stages in order, each fed with what the one before wrote.
+
+A run works in a folder named by its configuration, which stays when the run is killed or fails. The
+same command finds it there and does again only what was not done (see `resuming`), unless the inputs
+or the program are others by now: then what was scanned is used again and the rest is not.
+"""
 
 from __future__ import annotations
 
-import shutil
-import uuid
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-import pyarrow as pa
-
-from pipeline import schemas
-from pipeline.artifacts import ranges_for, write_output, write_text
+from pipeline.artifacts import ranges_for, write_text
 from pipeline.config import Config
-from pipeline.engine import Engine, open_engine
-from pipeline.errors import AuditError, ConfigError, InputError
+from pipeline.engine import open_engine
+from pipeline.errors import AuditError, ConfigError, InputChangedError
+from pipeline.index import index_parameters, open_index
+from pipeline.keeping import Earlier, Leaving, earlier_of, leave, leaving
 from pipeline.locks import locked
-from pipeline.manifest import manifest_of, write_manifest
+from pipeline.manifest import PACKAGES, manifest_of, write_manifest
 from pipeline.mixture import Epochs, epochs_of, weighted_sources
 from pipeline.near import find_near
 from pipeline.passages import find_passages
 from pipeline.progress import Progress
 from pipeline.readers.rows import Columns
+from pipeline.records import digest
+from pipeline.removal import remove
 from pipeline.report.page import render
+from pipeline.resuming import Here, Resuming, Tasks
 from pipeline.risk import evidence
 from pipeline.runs import LATEST, next_sequence, point_latest
 from pipeline.scanned import Scanned
-from pipeline.stages import rejects
-from pipeline.stages.inputs import (
-    InputFile,
-    Inspected,
-    Listing,
-    Shard,
-    ShardPiece,
-    inspect,
-    list_files,
-    shards,
-    source_of,
-)
+from pipeline.scanning import Files, Scanning, Scans, write_rejects
+from pipeline.stages.inputs import Listing, list_files
 from pipeline.stages.passages import Exposing
 from pipeline.stages.places import write_places
-from pipeline.stages.scan import ScanParameters, ScanResult, Segment, scan
+from pipeline.stages.scan import ScanParameters
 from pipeline.stages.sources import notes_on_mixture
 from pipeline.stages.summary import Figures
 from pipeline.stages.texts import group_texts, tokens_of_sources
 from pipeline.tables import Grains, write_tables
+from pipeline.workplace import Workplace, code_digest, decisive, settle, workplace
 
-FILES_A_TASK = 256  # files an inspecting task looks into
 TEXTS_A_RANGE, MOST_TEXTS_A_RANGE = 1 << 14, 1 << 20  # about 200 bytes each, held a few times over
 
 
 @dataclass(frozen=True)
-class _Files:
-    """The inputs of a run: what was listed, what was found inside, what is left out and why."""
+class _Done:
+    """What the stages made: figures, the scans, and tables for the next run's use, by name.
 
-    listing: Listing
-    inspected: tuple[Inspected, ...]
-    bad: tuple[tuple[int, InputFile, InputError], ...] = ()
+    `since` tells the manifest the name of the earlier run and how many files that one had not.
+    """
 
-
-@dataclass(frozen=True)
-class _Scans:
-    shards: tuple[Shard, ...]
-    results: tuple[ScanResult, ...]
-    segments: tuple[Segment, ...]
+    figures: Figures
+    files: Files
+    scans: Scans
+    kept: dict[str, list[str]]
+    since: dict[str, Any]
 
 
 def run_audit(config: Config, name: str | None, progress: Progress) -> Path:
@@ -76,55 +72,119 @@ def run_audit(config: Config, name: str | None, progress: Progress) -> Path:
         The folder of the finished run, `<out>/<name>`. It appears whole or not at all.
 
     Raises:
-        AuditError: see `errors`.
+        AuditError: see `errors`. What was done until then is used by the next call.
     """
     started = datetime.now(UTC)
     out = Path(config.out).resolve()
-    if name is not None and (name == LATEST or "/" in name or name.startswith(".") or not name.isprintable()):
+    run = out / _name(name, out, started)
+    listing = list_files(config.inputs, config.format)
+    progress.begin(run.name, out=str(out), files=len(listing.files))
+    try:
+        with ExitStack() as held:
+            index = None if config.index is None else Path(config.index).resolve()
+            if index is not None:
+                held.enter_context(locked(index, f"run {run.name}"))
+            place = held.enter_context(workplace(config, out, f"run {run.name}", progress.damaged))
+            ended = place.ended()
+            if run.exists() and (ended is None or ended[0] != run.name):
+                raise ConfigError(
+                    f"there is a run {run.name} already", where=str(out), fix="choose another --name"
+                )
+            if ended is not None:
+                _end(out / ended[0], ended[1], index, place, Here())
+                place.clear()
+            if not run.exists():
+                _audit(config, run, started, listing, index, place, progress)
+            remove(place.folder)
+    except OSError as error:
+        raise AuditError(
+            "cannot write the run",
+            where=str(out),
+            got=error,
+            fix="free disk space or make the folder writable, then start the same command again",
+        ) from error
+    return run
+
+
+def _audit(
+    config: Config,
+    run: Path,
+    started: datetime,
+    listing: Listing,
+    index: Path | None,
+    place: Workplace,
+    progress: Progress,
+) -> None:
+    parameters = scan_parameters(config)
+    own = place.index if index is None else index
+    own.mkdir(exist_ok=True)
+    _open(own, index_parameters(parameters), config.index_mismatch == "rebuild", index is None)
+    with open_engine(config.cluster, progress, place.folder) as engine:
+        earlier = earlier_of(own, config, engine, progress)
+        done = _Attempts(config, parameters, engine, progress, place, own, earlier).run(listing)
+        _write(config, run.name, started, listing, done, progress, place.run)
+        left = leaving(config, run.name, done.files, done.scans, done.kept)
+        place.ends(run.name, left)
+        settle(place.run)
+        place.run.rename(run)
+        _end(run, left, index, place, engine)
+
+
+def _open(index: Path, parameters: dict[str, object], rebuild: bool, of_work: bool) -> None:
+    try:
+        open_index(index, parameters, rebuild)
+    except ConfigError:
+        # Nobody can be asked about what a killed run left in its work folder.
+        if not of_work:
+            raise
+        remove(index)
+        index.mkdir()
+        open_index(index, parameters, rebuild)
+
+
+def _end(run: Path, left: Leaving, index: Path | None, place: Workplace, tasks: Tasks) -> None:
+    # What follows when a run stands under its name; done by the next process if this one is killed.
+    settle(run.parent, deep=False)
+    point_latest(run.parent, run)
+    if index is not None:
+        leave(index, left, tasks)
+
+
+def _name(name: str | None, out: Path, started: datetime) -> str:
+    if name is None:
+        return _free_name(out, started)
+    if name == LATEST or "/" in name or name.startswith(".") or not name.isprintable():
         raise ConfigError(
             "not a name for a run",
             got=repr(name),
             expected=f"the name of a folder, without /, not hidden, not {LATEST}",
         )
-    run = out / (name or _free_name(out, started))
-    if run.exists():
-        raise ConfigError(f"there is a run {run.name} already", where=str(out), fix="choose another --name")
-    listing = list_files(config.inputs, config.format)
-    progress.begin(run.name, out=str(out), files=len(listing.files))
-    work = out / f".work-{run.name}-{uuid.uuid4().hex[:8]}"
-    try:
-        work.mkdir(parents=True)
-        # Whoever prunes sees whether this run is alive.
-        with locked(work, f"run {run.name}"), open_engine(config.cluster, progress, work) as engine:
-            figures = _Audit(config, engine, progress, work).run(listing)
-        notes = notes_on_mixture(config.mixture, str(work / "run" / "summary" / "sources.parquet"))
-        manifest = manifest_of(
-            config,
-            run.name,
-            started,
-            listing,
-            figures,
-            progress.logs,
-            notes,
-            sequence=next_sequence(out),
-        )
-        write_text(render(work / "run", manifest), work / "run" / "report.html")
-        write_manifest(manifest, work / "run")
-        (work / "run").rename(run)
-        point_latest(out, run)
-    except OSError as error:
-        raise AuditError(
-            "cannot write the run", where=str(out), got=error, fix="free space, or another --out"
-        ) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return run
+    return name
 
 
 def _free_name(out: Path, now: datetime) -> str:
     name = now.strftime("%Y-%m-%dT%H-%M-%SZ")
     taken = (name if i == 1 else f"{name}-{i}" for i in range(1, 1 << 20))
     return next(candidate for candidate in taken if not (out / candidate).exists())
+
+
+def _write(
+    config: Config,
+    name: str,
+    started: datetime,
+    listing: Listing,
+    done: _Done,
+    progress: Progress,
+    folder: Path,
+) -> None:
+    notes = notes_on_mixture(config.mixture, str(folder / "summary" / "sources.parquet"))
+    sequence = next_sequence(Path(config.out).resolve())
+    manifest = (
+        manifest_of(config, name, started, listing, done.figures, progress.logs, notes, sequence=sequence)
+        | done.since
+    )
+    write_text(render(folder, manifest), folder / "report.html")
+    write_manifest(manifest, folder)
 
 
 def scan_parameters(config: Config) -> ScanParameters:
@@ -138,140 +198,112 @@ def scan_parameters(config: Config) -> ScanParameters:
     )
 
 
+@dataclass(frozen=True)
+class _Attempts:
+    """Tries to audit the files that are there: once, or again without those that change meanwhile."""
+
+    config: Config
+    parameters: ScanParameters
+    engine: Tasks
+    progress: Progress
+    place: Workplace
+    index: Path
+    earlier: Earlier
+
+    def run(self, listing: Listing) -> _Done:
+        last = self.earlier.last
+        known = [unit.pieces for unit in last.units] if last is not None else []
+        scanning = Scanning(self.config, self.parameters, self.engine, self.progress, self.index, known)
+        files = scanning.inspect(listing)
+        stages = len(self.progress.logs)
+        while True:
+            try:
+                return self._attempt(scanning, files)
+            except InputChangedError as error:
+                fewer = files.without(error) if self.config.on_bad_file == "reject" else None
+                if fewer is None:
+                    raise
+                files = fewer
+                del self.progress.logs[stages:]
+
+    def _attempt(self, scanning: Scanning, files: Files) -> _Done:
+        scans, files = scanning.scan(files)
+        self.place.holds(self._content(files))
+        tasks = Resuming(self.engine, self.place.work, self.progress)
+        audit = _Audit(self.config, self.parameters, tasks, self.progress, self.place, self.earlier)
+        try:
+            figures, kept = audit.run(scans, files)
+        except InputChangedError as error:
+            scanning.forget(scans, error)
+            raise
+        return _Done(figures, files, scans, kept, self._since(files))
+
+    def _since(self, files: Files) -> dict[str, Any]:
+        last, new = self.earlier.last, self.earlier.new_files(files)
+        return {
+            "earlier_run": None if last is None else last.run,
+            "new_files": None if new is None else len(new),
+        }
+
+    def _content(self, files: Files) -> str:
+        # All that decides what the tasks behind the scan are given and what they make of it.
+        versions = {package: version(package) for package in PACKAGES}
+        listed = [
+            (file.uri, file.format, inspected.content)
+            for file, inspected in zip(files.listing.files, files.inspected, strict=True)
+        ]
+        bad = [(i, str(error)) for i, _, error in files.bad]
+        config = decisive(self.config)
+        return digest([code_digest(), versions, config, listed, bad, self.earlier, str(self.index)])
+
+
 class _Audit:
-    """One run's configuration, engine and folders."""
+    """One run's configuration, tasks and folders, behind the scan."""
 
-    def __init__(self, config: Config, engine: Engine, progress: Progress, work: Path) -> None:
-        self.config, self.engine, self.progress = config, engine, progress
-        self.work, self.output = work, work / "run"
-        self.parameters = scan_parameters(config)
+    def __init__(
+        self,
+        config: Config,
+        parameters: ScanParameters,
+        tasks: Tasks,
+        progress: Progress,
+        place: Workplace,
+        earlier: Earlier,
+    ) -> None:
+        self.config, self.engine, self.progress, self.earlier = config, tasks, progress, earlier
+        self.work, self.output, self.parameters = place.work, place.run, parameters
 
-    def run(self, listing: Listing) -> Figures:
-        files = self.inputs(listing)
-        scans, files = self.scan(files)
+    def run(self, scans: Scans, files: Files) -> tuple[Figures, dict[str, list[str]]]:
         places = write_places(
             scans.shards, [r.piece_rows for r in scans.results], str(self.work / "places.parquet")
         )
-        figures = self.rejects(scans, files, places)
+        figures = write_rejects(self.config, scans, files, places, self.output, self.engine)
         epochs = self.epochs(scans)
         scanned = self.texts(scans, places, epochs)
         figures["text_id_collisions"] = sum(result.collisions for result in scanned.texts), "texts"
-        near = find_near(scanned, self.config.near, self.parameters, self.engine, self.progress, self.work)
+        tables = self.earlier.kept.tables
+        near = find_near(
+            scanned, self.config.near, self.parameters, self.engine, self.progress, self.work, tables
+        )
         model = self.config.model
         exposing = Exposing(epochs, evidence(model.parameters, model.training_tokens), self.config.labelled)
         passages = None
         if self.config.passages.enabled:
             passages = find_passages(
-                scanned, self.parameters, exposing, self.engine, self.progress, self.work
+                scanned, self.parameters, exposing, self.engine, self.progress, self.work, tables
             )
-        grains = Grains(scanned, near, passages, exposing, self.parameters)
-        return write_tables(grains, self.config, figures, self.engine, self.progress, self.work)
-
-    def inputs(self, listing: Listing) -> _Files:
-        with self.progress.stage("inputs") as counts:
-            files = listing.files
-            chunks = [(files[i : i + FILES_A_TASK],) for i in range(0, len(files), FILES_A_TASK)]
-            found = self.engine.map("inputs", inspect, chunks, shard_bytes=self.config.shard_bytes)
-            inspected = tuple(item for chunk in found for item in chunk)
-            bad = tuple(
-                (i, files[i], item.problem) for i, item in enumerate(inspected) if item.problem is not None
-            )
-            if bad and self.config.on_bad_file == "error":
-                raise bad[0][2]
-            counts |= {
-                "files": len(files),
-                "bytes": sum(file.size_bytes for file in files),
-                "rejected": len(bad),
-            }
-        return _Files(listing, inspected, bad)
-
-    def _shards(self, files: _Files) -> tuple[Shard, ...]:
-        expression = self.config.source.path if self.config.source is not None else None
-        left_out = {bad[0] for bad in files.bad}
-        return tuple(
-            shards(
-                (
-                    ShardPiece(i, file, piece, source_of(file.uri, expression))
-                    for i, (file, inspected) in enumerate(
-                        zip(files.listing.files, files.inspected, strict=True)
-                    )
-                    if i not in left_out
-                    for piece in inspected.pieces
-                ),
-                self.config.shard_bytes,
-            )
+        grains = Grains(
+            scanned,
+            near,
+            passages,
+            exposing,
+            self.parameters,
+            tables,
+            self.earlier.new_files(files),
         )
+        figures, texts = write_tables(grains, self.config, figures, self.engine, self.progress, self.work)
+        return figures, near.kept | texts | ({} if passages is None else passages.kept)
 
-    def scan(self, files: _Files) -> tuple[_Scans, _Files]:
-        with self.progress.stage("scan") as counts:
-            while True:
-                cut = self._shards(files)
-                results = self.engine.map(
-                    "scan",
-                    scan,
-                    [(shard,) for shard in cut],
-                    costs=[shard.size_bytes for shard in cut],
-                    parameters=self.parameters,
-                    folder=str(self.work / f"scan-{len(files.bad)}"),
-                    reject_bad_files=self.config.on_bad_file == "reject",
-                )
-                # A file that turned out bad half-way must not count by half: again without it. Of
-                # several things wrong with it the first is told, wherever shards begin.
-                bad: dict[int, tuple[int, InputFile, InputError]] = {}
-                for shard, result in zip(cut, results, strict=True):
-                    for at, error in result.problems:
-                        item = shard.pieces[at]
-                        bad.setdefault(item.file_id, (item.file_id, item.file, error))
-                if not bad:
-                    break
-                files = replace(files, bad=(*files.bad, *bad.values()))
-            segments = tuple(segment for result in results for segment in result.segments)
-            counts["rows"] = sum(sum(result.piece_rows) for result in results)
-            counts["documents"] = sum(segment.documents for segment in segments)
-            counts["rejected"] = sum(result.rejected for result in results)
-        return _Scans(cut, tuple(results), segments), files
-
-    def rejects(self, scans: _Scans, files: _Files, places: str) -> Figures:
-        rows = sum(sum(result.piece_rows) for result in scans.results)
-        rejected = sum(result.rejected for result in scans.results)
-        share = rejected / rows if rows else 0.0
-        if share > self.config.max_rejected_fraction:
-            raise InputError(
-                "too many input rows cannot be audited",
-                where=rejects.first_reject(scans.shards, scans.results),
-                got=f"{rejected:,} of {rows:,} rows rejected ({share:.1%})",
-                expected=f"at most {self.config.max_rejected_fraction:.1%} (max_rejected_fraction)",
-                fix="check text_column and format, or raise max_rejected_fraction",
-            )
-        folder = str(self.output / "rejects")
-        item = (scans.shards, scans.results, places, files.bad, folder)
-        written = self.engine.map("rejects", rejects.write_rejects, [item])[0]
-        self._write_inputs(scans, files)
-        return {
-            "input_files": (len(files.listing.files), "files"),
-            "input_rows": (rows, "rows"),
-            "rejected_rows": (written - len(files.bad), "rows"),
-            "rejected_files": (len(files.bad), "files"),
-            "rejected_fraction": (share, "0 to 1"),
-        }
-
-    def _write_inputs(self, scans: _Scans, files: _Files) -> None:
-        left_out = {bad[0] for bad in files.bad}
-        rows = [None if i in left_out else 0 for i in range(len(files.listing.files))]
-        for shard, result in zip(scans.shards, scans.results, strict=True):
-            for item, n in zip(shard.pieces, result.piece_rows, strict=True):
-                rows[item.file_id] = (rows[item.file_id] or 0) + n
-        table = {
-            "file_id": pa.array(range(len(rows)), pa.uint64()),
-            "uri": pa.array([f.shown_uri for f in files.listing.files], pa.large_string()),
-            "format": pa.array([f.format for f in files.listing.files], pa.large_string()),
-            "size_bytes": pa.array([f.size_bytes for f in files.listing.files], pa.int64()),
-            "fingerprint": pa.array([i.fingerprint for i in files.inspected], pa.large_string()),
-            "rows": pa.array(rows, pa.int64()),
-        }
-        write_output(schemas.INPUTS, pa.table(table), self.output / "inputs.parquet")
-
-    def epochs(self, scans: _Scans) -> Epochs:
+    def epochs(self, scans: Scans) -> Epochs:
         wanted = weighted_sources(self.config.mixture)
         tokens = dict.fromkeys(wanted, 0)
         if wanted:
@@ -282,7 +314,7 @@ class _Audit:
                 counts["tokens"] = sum(tokens.values())
         return epochs_of(self.config.mixture, self.config.model, tokens)
 
-    def texts(self, scans: _Scans, places: str, epochs: Epochs) -> Scanned:
+    def texts(self, scans: Scans, places: str, epochs: Epochs) -> Scanned:
         with self.progress.stage("texts") as counts:
             rows = sum(segment.documents for segment in scans.segments)
             keys = ranges_for(rows, TEXTS_A_RANGE, MOST_TEXTS_A_RANGE)

@@ -64,7 +64,12 @@ INPUTS = Table(
         Column("uri", "string", "", "where the file is"),
         Column("format", "string", "", "how it was read: parquet, jsonl, csv, tsv, arrow or text"),
         Column("size_bytes", "int64", "bytes", "size as stored"),
-        Column("fingerprint", "string", "", "XXH3-128 of size, first and last 64 KiB; stable if moved"),
+        Column(
+            "fingerprint",
+            "string",
+            "",
+            "XXH3-128 of size, head and tail (64 KiB, or all of a footer); stable if moved",
+        ),
         Column(
             "rows", "int64", "rows", "input rows, rejected ones included; null if the file was rejected", True
         ),
@@ -347,34 +352,27 @@ METRICS = Table(
     ),
 )
 
-KEEP = Table(
-    "keep",
-    "keep/<policy>/documents/part-*.parquet",
-    "a document, in a list that `dupaudit keep` writes",
+NEW_REPEATS = Table(
+    "new_repeats",
+    "summary/new_repeats.parquet",
+    "a document of a file that the earlier run did not have, if it repeats a document of one that it had; no rows without an earlier run",
     ("doc_id",),
     (
-        Column("doc_id", "uint64", "", "the document"),
+        Column("doc_id", "uint64", "", "the new document"),
         Column("uri", "string", "", "the file it came from"),
-        Column("row", "int64", "", "row in that file, from 0, rejected rows counted"),
-        Column("id", "string", "", "the user's own identifier, if configured", True),
-        Column("keep", "bool", "", "whether it stays"),
-        Column("reason", "string", "", "why; of every policy: no words; one-per-text: only one of its text, first of its text, later copy of its text; one-per-cluster: in no cluster, first of its cluster, later in its cluster; cap:K: in no cluster, within the cap, over the cap; drop-passages: nothing to cut, passages cut, nothing left after the cuts, later copy of its text"),
+        Column("row", "int64", "", "row in that file, from 0"),
+        Column("n_tokens", "int64", "tokens", "its length"),
+        Column("kind", "string", "", "the first that holds. exact: an earlier document has its normalised text; near: a verified pair; cluster: an earlier document is in its near cluster, by way of new ones; passage: they share one that is not predictable"),
+        Column("earlier_doc_id", "uint64", "", "an earlier document it repeats: near, the most similar; passage, one with its longest; of several the first"),
+        Column("earlier_uri", "string", "", "the file of that document"),
+        Column("earlier_row", "int64", "", "row in that file, from 0"),
+        Column("jaccard", "double", "0 to 1", "exact similarity of the two; null for cluster and passage", True),
+        Column("earlier_copies", "int64", "documents", "earlier documents with its normalised text; 0 unless exact"),
+        Column("repeated_tokens", "int64", "tokens", "its tokens that earlier documents hold: exact, all; else those in shared passages, predictable ones left out, each counted once; null if passages were not looked for", True),
+        Column("passage_tokens", "int64", "tokens", "length of its longest passage that an earlier document holds; null if exact or none", True),
+        Column("passage_id", "uint64", "", "that passage", True),
     ),
 )  # fmt: skip
-
-CUTS = Table(
-    "cuts",
-    "keep/<policy>/cuts/part-*.parquet",
-    "a stretch of bytes that drop-passages cuts out of a document that stays",
-    ("doc_id", "byte_start"),
-    (
-        Column("doc_id", "uint64", "", "the document"),
-        Column("byte_start", "int64", "bytes", "first byte that goes, of the original text as UTF-8"),
-        Column("byte_end", "int64", "bytes", "the byte after the last that goes"),
-    ),
-)  # fmt: skip
-
-LISTS = (KEEP, CUTS)
 
 TABLES = (
     INPUTS,
@@ -391,5 +389,6 @@ TABLES = (
     RISK,
     EXAMPLES,
     PLACES,
+    NEW_REPEATS,
     METRICS,
 )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import schemas
 from pipeline.artifacts import PART_ROWS, KeyRange, key_ranges, write_empty
 from pipeline.config import Config
-from pipeline.engine import Engine
 from pipeline.near import Near
+from pipeline.new_repeats import find_new_repeats
 from pipeline.passages import Passages
 from pipeline.progress import Progress
+from pipeline.resuming import Tasks
 from pipeline.scanned import Scanned
 from pipeline.stages.clusters import write_clusters
 from pipeline.stages.documents import Attached, DocumentsResult, Rules, attach, write_documents
@@ -25,30 +26,40 @@ from pipeline.stages.passages import Exposing, write_places
 from pipeline.stages.scan import ScanParameters
 from pipeline.stages.summary import Figures, Found, write_summary
 
+EXAMPLES = "examples"  # name of the texts that a run leaves to the next
+
 
 @dataclass(frozen=True)
 class Grains:
-    """A scanned corpus and what was found in it; `passages` is None if they were not looked for."""
+    """A scanned corpus and what was found in it.
+
+    Attributes:
+        passages: None if they were not looked for.
+        earlier: tables that an earlier run left, by name.
+        new_files: file_ids of those that the earlier run did not have; None if there was none.
+    """
 
     scanned: Scanned
     near: Near
     passages: Passages | None
     exposing: Exposing
     parameters: ScanParameters
+    earlier: Mapping[str, Sequence[str]]
+    new_files: Sequence[int] | None
 
 
 def write_tables(
-    grains: Grains, config: Config, figures: Figures, engine: Engine, progress: Progress, work: Path
-) -> Figures:
-    """Write documents, clusters, pairs and the summary.
+    grains: Grains, config: Config, figures: Figures, tasks: Tasks, progress: Progress, work: Path
+) -> tuple[Figures, dict[str, list[str]]]:
+    """Write documents, clusters, pairs, the summary, and what new documents repeat.
 
     Args:
         figures: those known from earlier stages.
 
     Returns:
-        All figures.
+        All figures; and tables for the next run's use, by name.
     """
-    stages = _TableStages(grains, config, engine, progress, work)
+    stages = _TableStages(grains, config, tasks, progress, work)
     scanned, near, passages = grains.scanned, grains.near, grains.passages
     attached = stages.attach()
     documents = stages.documents(attached)
@@ -71,15 +82,16 @@ def write_tables(
         None if passages is None else passages.exposed,
     )
     figures = stages.summary(found, figures)
-    stages.examples()
-    return figures
+    texts = stages.examples()
+    find_new_repeats(grains.new_files, config, tasks, progress, work)
+    return figures, {EXAMPLES: texts}
 
 
 @dataclass
 class _TableStages:
     grains: Grains
     config: Config
-    engine: Engine
+    tasks: Tasks
     progress: Progress
     work: Path
 
@@ -94,7 +106,7 @@ class _TableStages:
                 (span, result.copies, str(self.work / "attached" / str(i)))
                 for i, (span, result) in enumerate(zip(scanned.keys, scanned.texts, strict=True))
             ]
-            attached = self.engine.map(
+            attached = self.tasks.map(
                 "attach",
                 attach,
                 items,
@@ -117,7 +129,7 @@ class _TableStages:
                 (part, str(folder / f"part-{i:05d}.parquet"), str(self.work / "documents" / str(i)))
                 for i, part in enumerate(parts)
             ]
-            written = self.engine.map(
+            written = self.tasks.map(
                 "documents",
                 write_documents,
                 items,
@@ -152,14 +164,14 @@ class _TableStages:
         }
         with self.progress.stage("overlap") as counts:
             by_source = [part.by_source for part in written]
-            ranks = self.engine.map("overlap", rank_labels, [(by_source, kinds)])[0]
+            ranks = self.tasks.map("overlap", rank_labels, [(by_source, kinds)])[0]
             items = [
                 (grain, span, str(self.work / "overlap" / f"{grain}-{i}.parquet"))
                 for grain, spans in ranges.items()
                 for i, span in enumerate(spans)
             ]
             window = self.config.passages.min_tokens
-            found = self.engine.map("overlap", find_overlap, items, labels=labels, ranks=ranks, window=window)
+            found = self.tasks.map("overlap", find_overlap, items, labels=labels, ranks=ranks, window=window)
             counts["names"] = sum(len(ranked.hashes) for ranked in ranks)
         return found, ranks
 
@@ -169,7 +181,7 @@ class _TableStages:
             total = near.clusters.count + sum(part.exact_clusters for part in attached)
             spans = key_ranges(max(1, math.ceil(total / PART_ROWS)))
             items = [(span, str(folder / f"part-{i:05d}.parquet")) for i, span in enumerate(spans)]
-            done = self.engine.map(
+            done = self.tasks.map(
                 "clusters",
                 write_clusters,
                 items,
@@ -191,7 +203,7 @@ class _TableStages:
         folder, threshold = self.output / "pairs", self.config.near.threshold
         with self.progress.stage("pairs") as counts:
             items = [(span, str(folder / f"part-{i:05d}.parquet")) for i, span in enumerate(spans)]
-            done = self.engine.map("pairs", write_pairs, items, pairs=near.pairs, threshold=threshold)
+            done = self.tasks.map("pairs", write_pairs, items, pairs=near.pairs, threshold=threshold)
             counts["rows"] = sum(part.rows for part in done)
             if not counts["rows"]:
                 write_empty(schemas.PAIRS, folder / "part-00000.parquet")
@@ -201,17 +213,17 @@ class _TableStages:
         exposing, folder = self.grains.exposing, str(self.output / "summary")
         with self.progress.stage("summary") as counts:
             item = (found, figures, self.config.near, exposing.epochs, exposing.evidence, folder)
-            figures = self.engine.map("summary", write_summary, [item])[0]
+            figures = self.tasks.map("summary", write_summary, [item])[0]
             counts["metrics"] = len(figures)
         return figures
 
-    def examples(self) -> None:
+    def examples(self) -> list[str]:
         scanned, folder = self.grains.scanned, self.work / "examples"
         with self.progress.stage("examples") as counts:
             item = (str(self.output / "clusters"), str(folder / "chosen.parquet"))
-            chosen, doc_ids = self.engine.map("examples", choose_examples, [item])[0]
+            chosen, doc_ids = self.tasks.map("examples", choose_examples, [item])[0]
             found = shards_of(doc_ids, scanned.shards, scanned.places) if doc_ids else []
-            texts = self.engine.map(
+            texts = self.tasks.map(
                 "examples",
                 read_examples,
                 [(shard, str(folder / f"{shard.number:06d}.parquet")) for shard in found],
@@ -219,15 +231,17 @@ class _TableStages:
                 doc_ids=doc_ids,
                 places=scanned.places,
                 parameters=self.grains.parameters,
+                earlier=self.grains.earlier.get(EXAMPLES, ()),
             )
             path = str(self.output / "summary" / "examples.parquet")
-            counts["texts"] = self.engine.map("examples", write_examples, [(chosen, texts, path)])[0]
+            counts["texts"] = self.tasks.map("examples", write_examples, [(chosen, texts, path)])[0]
             counts["places"] = self._places()
+        return texts
 
     def _places(self) -> int:
         passages = self.grains.passages
         tops = [] if passages is None else passages.top
         path = str(self.output / "summary" / "places.parquet")
         item = (tops, str(self.output / "inputs.parquet"), path)
-        written: int = self.engine.map("examples", write_places, [item])[0]
+        written: int = self.tasks.map("examples", write_places, [item])[0]
         return written

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from types import FrameType
+from typing import Protocol
 
 from pipeline.config import Config
 from pipeline.errors import EXIT_FAILURE, EXIT_GATE, EXIT_LOCKED, AuditError
 from pipeline.failure_command import Failure, run_failure_command
+from pipeline.figures import count
 from pipeline.metrics_file import Finished, check_place, write_failed, write_finished
-from pipeline.progress import Progress
-from pipeline.readers.wording import described
+from pipeline.progress import Level, Progress
+from pipeline.readers.wording import described, printable
+
+_STOPPING = (signal.SIGTERM, signal.SIGHUP)  # SIGINT raises by itself
 
 
 class Verdict(Protocol):
@@ -84,15 +90,18 @@ def watched(config: Config, progress: Progress) -> Iterator[Watch]:
 
     A failure ends as one: what is raised inside goes on, except that an `AuditError` that the log
     holds in full ends the command with its exit code, so that nothing but JSON Lines is in the log.
+    SIGTERM and SIGHUP end what is inside as Ctrl-C does, and that is an `AuditError`, too: locks are
+    given up, and what was done stays for the next run.
 
     Raises:
         ConfigError: the metrics file cannot be written where it is wanted.
     """
     watch = Watch(config, progress)
     try:
-        if config.metrics_file is not None:
-            check_place(Path(config.metrics_file))
-        yield watch
+        with _stopped_by_signals():
+            if config.metrics_file is not None:
+                check_place(Path(config.metrics_file))
+            yield watch
     except BaseException as error:
         code = _exit_code(error)
         if code:
@@ -102,24 +111,71 @@ def watched(config: Config, progress: Progress) -> Iterator[Watch]:
         raise
 
 
-def _tell(watch: Watch, error: BaseException, code: int) -> None:
-    # Another run that holds the lock is no failure: that one tells how it ends.
-    if code != EXIT_GATE or not watch.done:
-        level: Any = "warning" if code == EXIT_LOCKED else "error"
-        watch.progress.event("run_failed", level, exit_code=code, **_fields(error))
-    if code == EXIT_LOCKED:
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
         return
+    # What is ignored stays so: nohup means it.
+    before = {number: signal.getsignal(number) for number in _STOPPING}
+    mine = [number for number, handler in before.items() if handler == signal.SIG_DFL]
+    for number in mine:
+        signal.signal(number, _stop)
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise AuditError(
+            "the run was stopped",
+            got=str(stop) or signal.SIGINT.name,
+            fix="start the same command again: it goes on where this one was stopped",
+        ) from None
+    finally:
+        for number in mine:
+            signal.signal(number, before[number])
+
+
+def _stop(number: int, _: FrameType | None) -> None:
+    for each in _STOPPING:  # one is enough: whoever is being ended has things to clear away
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def _tell(watch: Watch, error: BaseException, code: int) -> None:
+    # Each on its own: where the log cannot be written, as on a full disk, the mail is what is left.
+    for tell in (_tell_log, _tell_metrics, _tell_command):
+        with suppress(Exception):
+            try:
+                tell(watch, error, code)
+            except Exception as problem:  # noqa: BLE001 - whatever fails here is not what failed
+                watch.progress.problem(f"{tell.__name__.removeprefix('_tell_')}: {described(problem)}")
+
+
+def _tell_log(watch: Watch, error: BaseException, code: int) -> None:
+    if code == EXIT_GATE and watch.done:  # told with the end of the run
+        return
+    level: Level = "warning" if code == EXIT_LOCKED else "error"
+    watch.progress.event("run_failed", level, exit_code=code, **_fields(error))
+
+
+def _tell_metrics(watch: Watch, _: BaseException, code: int) -> None:
+    # Another run that holds the lock is no failure: that one tells how it ends.
     config = watch.config
-    if config.metrics_file is not None and not watch.done:
-        try:
-            write_failed(Path(config.metrics_file), Path(config.out).resolve())
-        except AuditError as problem:
-            watch.progress.problem(f"metrics_file: {problem}")
-    if config.on_failure:
-        failure = Failure(watch.progress.run, code, _message(error, watch.failed_gates))
-        problem_of_command = run_failure_command(config.on_failure, failure)
-        if problem_of_command is not None:
-            watch.progress.problem(problem_of_command)
+    if config.metrics_file is None or watch.done or code == EXIT_LOCKED:
+        return
+    try:
+        write_failed(Path(config.metrics_file), Path(config.out).resolve())
+    except AuditError as problem:
+        watch.progress.problem(f"metrics_file: {problem}")
+
+
+def _tell_command(watch: Watch, error: BaseException, code: int) -> None:
+    if not watch.config.on_failure or code == EXIT_LOCKED:
+        return
+    run = watch.progress.run
+    failure = Failure(run, code, _message(error, watch.failed_gates, run))
+    problem = run_failure_command(watch.config.on_failure, failure)
+    if problem is not None:
+        watch.progress.problem(problem)
 
 
 def _exit_code(error: BaseException) -> int:
@@ -137,9 +193,10 @@ def _fields(error: BaseException) -> dict[str, object]:
     return {"error": type(error).__name__} | {k: v for k, v in parts.items() if v is not None}
 
 
-def _message(error: BaseException, failed_gates: Sequence[Verdict]) -> str:
+def _message(error: BaseException, failed_gates: Sequence[Verdict], run: str | None) -> str:
     if isinstance(error, AuditError):
         return f"{error}\n"
     if failed_gates:
-        return "".join(f"{line}\n" for line in ("A gate failed.", *(v.words for v in failed_gates)))
+        first = f"{count(len(failed_gates), 'gate')} failed in run {printable(run or '')}."
+        return "".join(f"{line}\n" for line in (first, *(v.words for v in failed_gates)))
     return f"{described(error)}\n"

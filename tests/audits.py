@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,10 +16,12 @@ import pyarrow.parquet as pq
 
 from pipeline.config import parse
 from pipeline.progress import Progress
+from pipeline.resuming import Here
 from pipeline.run import run_audit
 
 Row = dict[str, Any]
 TELLING_TIMES = ("run.json", "report.html")
+AFTERWARDS = ("gates.json", "compare", "keep")  # what is said of a run when it is finished
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,14 @@ class Audited:
         }
 
     def bytes_of_files(self) -> dict[str, bytes]:
-        """Every file of the run but its manifest and page, which tell times, by its path in the run."""
-        files = (path for path in self.folder.rglob("*") if path.is_file())
-        paths = sorted(path for path in files if path.name not in TELLING_TIMES)
-        return {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in paths}
+        """Every file that the audit wrote, by its path in the run.
+
+        Not its manifest and page, which tell times; nor what was written into the run afterwards,
+        which may tell of other runs.
+        """
+        paths = (path.relative_to(self.folder) for path in sorted(self.folder.rglob("*")) if path.is_file())
+        found = (path for path in paths if path.parts[0] not in (*TELLING_TIMES, *AFTERWARDS))
+        return {path.as_posix(): (self.folder / path).read_bytes() for path in found}
 
 
 def audit(inputs: Path | str | Sequence[Path | str], out: Path, name: str = "run", **config: Any) -> Audited:
@@ -97,20 +103,6 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, object]]) -> Path:
     return path
 
 
-class _Here:
-    """Runs tasks where it is called, one after the other."""
-
-    def map(
-        self,
-        stage: str,
-        function: Callable[..., Any],
-        items: Sequence[tuple[Any, ...]],
-        costs: Sequence[int] | None = None,
-        **shared: Any,
-    ) -> list[Any]:
-        return [function(*item, **shared) for item in items]
-
-
 @contextmanager
 def without_dask(page: bool = True) -> Iterator[None]:
     """Run the tasks of audits in this thread: four times faster on a corpus of a few texts.
@@ -119,8 +111,8 @@ def without_dask(page: bool = True) -> Iterator[None]:
     """
 
     @contextmanager
-    def engine(*_: object) -> Iterator[_Here]:
-        yield _Here()
+    def engine(*_: object) -> Iterator[Here]:
+        yield Here()
 
     with ExitStack() as patches:
         patches.enter_context(patch("pipeline.run.open_engine", engine))

@@ -48,6 +48,7 @@ BINS = {
 LABELS: dict[str, Any] = {"source": {"column": "from"}, "licence_column": "terms"}  # of what is written here
 BOUNDS = (
     "PART_ROWS", "SEGMENT_ROWS", "SPANS_A_RANGE", "MOST_SPANS_A_RANGE", "TEXTS_A_RANGE", "MOST_TEXTS_A_RANGE",
+    "ROWS_A_RANGE", "MOST_ROWS_A_RANGE",
 )  # fmt: skip
 ROUNDED = 0.5e-6 + 1e-9  # how far a value rounded to millionths may lie from the exact one
 CHANCE = 1 / 256  # that two unequal values have the same low byte

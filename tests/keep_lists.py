@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline.artifacts import write_output
-from pipeline.schemas import CUTS, KEEP
+from pipeline.list_schemas import CUTS, KEEP
 from pipeline.writers.cutting import Range
 from pipeline.writers.formats import Copied, write
 from pipeline.writers.verdicts import ListPart, Verdicts

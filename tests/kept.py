@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from pipeline.keep import write_keep
 from pipeline.progress import Progress
-from tests.audits import _Here, without_dask
+from pipeline.resuming import Here
+from tests.audits import without_dask
 
 POLICIES = ("one-per-text", "one-per-cluster", "cap:2", "drop-passages")
 
@@ -49,8 +50,8 @@ def all_here() -> Iterator[None]:
     """Run the tasks of audits and of keep lists in this thread."""
 
     @contextmanager
-    def engine(*_: object) -> Iterator[_Here]:
-        yield _Here()
+    def engine(*_: object) -> Iterator[Here]:
+        yield Here()
 
     with without_dask(), patch("pipeline.keep.open_engine", engine):
         yield

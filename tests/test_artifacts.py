@@ -7,7 +7,9 @@ import random
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +36,7 @@ from pipeline.artifacts import (
     write_empty,
     write_json,
     write_output,
+    write_output_pieces,
     write_text,
     write_work,
 )
@@ -403,6 +406,35 @@ def test_text_beyond_one_page_becomes_equal_bytes_too(tmp_path: Path) -> None:
     assert Path(one).read_bytes() == Path(two).read_bytes()
 
 
+def test_pieces_are_written_as_the_whole_would_be(tmp_path: Path) -> None:
+    pieces = [_fruit([f"fig {i}"] * n) for i, n in enumerate((5, 3, 0))]
+    whole = write_output(SPEC, pa.concat_tables(pieces), tmp_path / "a.parquet")
+    path = write_output_pieces(SPEC, iter(pieces), tmp_path / "b.parquet")
+    assert pq.read_table(path).equals(pq.read_table(whole), check_metadata=True)
+    of_pieces, of_whole = (pq.read_metadata(each).row_group(0).column(1) for each in (path, whole))
+    for name in ("encodings", "compression", "is_stats_set"):
+        assert getattr(of_pieces, name) == getattr(of_whole, name)
+    nothing = pq.read_table(write_output_pieces(SPEC, [], tmp_path / "c.parquet"))
+    assert nothing.schema.equals(SPEC.arrow_schema(), check_metadata=True)
+
+
+def test_a_piece_that_is_refused_leaves_no_file(tmp_path: Path) -> None:
+    pieces = [_fruit(["fig"]), _fruit([None])]
+    with pytest.raises(ArtifactError, match=r"nulls in fruit\.name"):
+        write_output_pieces(SPEC, pieces, tmp_path / "a.parquet")
+    assert _there(tmp_path) == []
+
+
+def test_disk_that_is_full_between_pieces_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: pq.ParquetWriter, *_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
+    with pytest.raises(ArtifactError, match="cannot write a file"):
+        write_output_pieces(SPEC, [_fruit(["fig"])], tmp_path / "a.parquet")
+    assert _there(tmp_path) == []
+
+
 def test_column_is_an_array_of_its_own_type() -> None:
     values = uint64(_keyed([0, LAST]), "key")
     assert values.dtype == np.uint64
@@ -423,3 +455,12 @@ def test_whole_key_range_reads_everything(tmp_path: Path) -> None:
     everything: KeyRange = (0, END_OF_KEYS)
     assert read_range(path, "key", everything).equals(read_work(path))
     assert read_work(path, ["word"]).column_names == ["word"]
+
+
+@given(st.lists(st.integers(0, 99), max_size=20))
+def test_rows_by_number_come_in_the_order_they_were_asked_for(rows: list[int]) -> None:
+    with TemporaryDirectory() as folder, patch.object(artifacts, "KEY_GROUP_BYTES", 100):
+        key = np.arange(100, dtype=np.uint64)
+        path = write_work(pa.table({"key": key, "value": key + 7}), f"{folder}/t", "key")
+        found = artifacts.read_rows(path, np.array(rows, np.int64), ["value"])
+    assert found.column("value").to_pylist() == [row + 7 for row in rows]

@@ -12,12 +12,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import run as run_module
+from pipeline import scanning as scanning_module
 from pipeline.errors import InputChangedError
 from pipeline.readers.formats import read
 from tests.audits import audit, without_dask, write_texts
+from tests.stages.steps import columns_of
 
 TEXTS = [f"one two three four five six seven {i // 2}" + " eight" * (i % 2) for i in range(20)]
 Change = Callable[[Path], object]
+COUNTS = ("row", "n_tokens", "copies", "near_copies", "repeated_tokens")
+SHARDS = (1 << 20, 200)
 
 
 @pytest.fixture(autouse=True)
@@ -53,14 +57,11 @@ CHANGES: dict[str, Change] = {
     "gone": Path.unlink,
     "emptied": lambda path: path.write_bytes(b""),
 }
-SETTINGS: tuple[dict[str, Any], ...] = (
-    {},
-    {"on_bad_file": "reject", "max_rejected_fraction": 1, "shard_bytes": 200},
-)
+REJECT: dict[str, Any] = {"on_bad_file": "reject", "max_rejected_fraction": 1}
 
 
 def check(path: Path, **settings: Any) -> None:
-    """The audit fails, says which file changed and what to do, and leaves nothing behind."""
+    """The audit fails, says which file changed and what to do, and leaves no run behind."""
     out = path.parent / "out"
     with pytest.raises(InputChangedError) as caught:
         audit(path.parent / "*.*", out, **settings)
@@ -70,12 +71,25 @@ def check(path: Path, **settings: Any) -> None:
     assert error.expected
     assert error.fix
     assert "again" in error.fix
-    assert list(out.iterdir()) == []
+    assert [child.name for child in out.iterdir() if not child.name.startswith(".work-")] == []
 
 
-def before(monkeypatch: pytest.MonkeyPatch, name: str, change: Callable[[], object]) -> None:
+def check_rejected(path: Path, rest: Path, **settings: Any) -> None:
+    """The audit is one of the other file alone, and says which file changed."""
+    found = audit([path, rest], path.parent / "out", **REJECT, **settings)
+    (reject,) = found.rejects
+    assert (reject["uri"], reject["row"], reject["reason"]) == (str(path), None, "unreadable_file")
+    assert found.metrics["rejected_files"] == 1
+    alone = audit(rest, path.parent / "out", "alone", **settings)
+    assert columns_of(found.table("documents"), *COUNTS) == columns_of(alone.table("documents"), *COUNTS)
+    assert [row["rows"] for row in found.rows("inputs") if row["uri"] == str(path)] == [None]
+
+
+def before(
+    monkeypatch: pytest.MonkeyPatch, name: str, change: Callable[[], object], module: Any = run_module
+) -> None:
     """Change something right before a function of the run is called for the first time."""
-    function = getattr(run_module, name)
+    function = getattr(module, name)
     calls: list[object] = []
 
     def changed(*args: Any, **kwargs: Any) -> Any:
@@ -83,18 +97,41 @@ def before(monkeypatch: pytest.MonkeyPatch, name: str, change: Callable[[], obje
             calls.append(change())
         return function(*args, **kwargs)
 
-    monkeypatch.setattr(run_module, name, changed)
+    monkeypatch.setattr(module, name, changed)
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=["error", "reject"])
+@pytest.mark.parametrize("shard_bytes", SHARDS)
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_file_that_changes_between_its_two_reads_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, settings: dict[str, Any]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, shard_bytes: int
 ) -> None:
     path = write_texts(tmp_path / "a.jsonl", TEXTS)
     write_texts(tmp_path / "b.jsonl", TEXTS)
     before(monkeypatch, "find_near", lambda: CHANGES[name](path))
-    check(path, **settings)
+    check(path, shard_bytes=shard_bytes)
+
+
+@pytest.mark.parametrize("shard_bytes", SHARDS)
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_file_that_changes_between_its_two_reads_is_left_out_as_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, shard_bytes: int
+) -> None:
+    path = write_texts(tmp_path / "a.jsonl", TEXTS)
+    rest = write_texts(tmp_path / "b.jsonl", TEXTS)
+    before(monkeypatch, "find_near", lambda: CHANGES[name](path))
+    check_rejected(path, rest, shard_bytes=shard_bytes)
+
+
+def test_a_file_that_was_another_when_it_was_scanned_is_scanned_again_by_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_texts(tmp_path / "a.jsonl", [f"{'long ' * 20_000}{text}" for text in TEXTS])
+    index = {"index": str(tmp_path / "index")}
+    with monkeypatch.context() as patched:
+        before(patched, "find_near", lambda: rewrite_in_secret(path))
+        check(path, **index)
+    found = audit(path, tmp_path / "out", **index)
+    assert found.bytes_of_files() == audit(path, tmp_path / "other").bytes_of_files()
 
 
 def test_a_file_with_other_texts_of_the_same_size_and_time_is_told(
@@ -105,23 +142,26 @@ def test_a_file_with_other_texts_of_the_same_size_and_time_is_told(
     check(path)
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=["error", "reject"])
+@pytest.mark.parametrize("reject", [False, True])
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_file_that_changes_between_listing_and_scan_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, settings: dict[str, Any]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, reject: bool
 ) -> None:
     path = write_texts(tmp_path / "a.jsonl", TEXTS)
-    before(monkeypatch, "shards", lambda: CHANGES[name](path))
-    check(path, **settings)
+    before(monkeypatch, "shards", lambda: CHANGES[name](path), scanning_module)
+    if reject:
+        check_rejected(path, write_texts(tmp_path / "b.jsonl", TEXTS))
+    else:
+        check(path)
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=["error", "reject"])
+@pytest.mark.parametrize("reject", [False, True])
 @pytest.mark.parametrize("name", ["grown", "shrunk", "touched", "emptied"])
 def test_a_file_that_changes_while_it_is_scanned_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, settings: dict[str, Any]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, reject: bool
 ) -> None:
     path = write_texts(tmp_path / "b.jsonl", TEXTS)
-    write_texts(tmp_path / "a.jsonl", TEXTS)
+    rest = write_texts(tmp_path / "a.jsonl", TEXTS)
 
     def changing(piece: Any, columns: Any) -> Iterator[Any]:
         for rows in read(piece, columns):
@@ -130,7 +170,10 @@ def test_a_file_that_changes_while_it_is_scanned_is_told(
                 CHANGES[name](path)
 
     monkeypatch.setattr("pipeline.stages.scan.read", changing)
-    check(path, **settings)
+    if reject:
+        check_rejected(path, rest)
+    else:
+        check(path)
 
 
 def test_a_parquet_file_replaced_by_a_shorter_one_is_told(
@@ -138,8 +181,9 @@ def test_a_parquet_file_replaced_by_a_shorter_one_is_told(
 ) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": TEXTS}), path, row_group_size=2)
-    before(monkeypatch, "shards", lambda: pq.write_table(pa.table({"text": TEXTS[:2]}), path))
-    check(path, on_bad_file="reject", shard_bytes=1)
+    change = lambda: pq.write_table(pa.table({"text": TEXTS[:2]}), path)  # noqa: E731
+    before(monkeypatch, "shards", change, scanning_module)
+    check(path, shard_bytes=1)
 
 
 def test_a_file_that_nothing_is_read_of_again_may_change(

@@ -320,7 +320,8 @@ def test_too_many_rejects_end_the_audit_with_the_first_of_them_named(tmp_path: P
     with pytest.raises(InputError) as caught:
         audit(path, tmp_path / "out", "above", max_rejected_fraction=0.39)
     check_message(caught.value, str(path), "row 6", "null_text", "4 of 10", "max_rejected_fraction")
-    assert sorted(run.name for run in (tmp_path / "out").iterdir()) == ["at-the-limit", "latest"]
+    left = sorted(run.name for run in (tmp_path / "out").iterdir())
+    assert [name for name in left if not name.startswith(".work-")] == ["at-the-limit", "latest"]
 
 
 def test_a_text_column_that_no_line_has_is_an_error_that_names_the_setting(tmp_path: Path) -> None:

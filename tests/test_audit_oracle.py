@@ -38,7 +38,7 @@ GRAINS = {"raw": "raw_copies", "exact": "copies", "near": "near_copies"}
 # passes it. Results must not depend on them, but for the size of a block: which pairs of a large
 # component are looked at again depends on it.
 SMALL_LIMITS = {
-    "pipeline.run.FILES_A_TASK": 1,
+    "pipeline.scanning.FILES_A_TASK": 1,
     "pipeline.run.TEXTS_A_RANGE": 2,
     "pipeline.run.MOST_TEXTS_A_RANGE": 2,
     "pipeline.near.KEYS_A_RANGE": 20,

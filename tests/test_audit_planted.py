@@ -257,7 +257,7 @@ def test_recall_is_not_overstated_where_the_second_look_is_cut_short(
 ) -> None:
     # A family so close that each text resembles hundreds: with few tries most twins are missed.
     texts, twins = corpus.twins_in_a_family(random.Random(11), pairs=100, family=56, shared=1, own=12)
-    monkeypatch.setattr("pipeline.stages.pairs.MOST_TRIES", 4)
+    monkeypatch.setattr("pipeline.stages.second_look.MOST_TRIES", 4)
     audited = audit_texts(texts, tmp_path)
     clusters = [row["cluster_id"] for row in audited.documents]
     found = sum(clusters[a] is not None and clusters[a] == clusters[b] for a, b in twins)

@@ -15,7 +15,8 @@ from click.testing import CliRunner, Result
 from pipeline.cli import main
 
 COMMANDS = (
-    "run", "show", "calibrate", "report", "prompts", "keep", "check", "compare", "prune", "cron", "schema"
+    "run", "show", "calibrate", "report", "prompts", "keep", "schema",
+    "check", "compare", "prune", "index", "cron",
 )  # fmt: skip
 
 
@@ -45,7 +46,7 @@ def test_there_are_no_other_commands() -> None:
     assert set(main.commands) == set(COMMANDS)
 
 
-@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS), ("index", "prune")])
 def test_every_help_text_ends_with_an_example(command: tuple[str, ...]) -> None:
     result = _invoke(*command, "--help")
     assert result.exit_code == 0

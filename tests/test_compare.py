@@ -36,9 +36,11 @@ def test_words_tell_worst_changes_first(pair: tuple[Audited, Audited], tmp_path:
     (sources,) = (i for i, line in enumerate(lines) if line.startswith("source (worst first)"))
     assert [line.split()[-2:] for line in lines[sources + 2 : sources + 5]] == [
         ["+7", "+7"],
-        ["-1", "-1"],
         ["-2", "-2"],
+        ["-1", "-1"],  # the better: a smaller share of it repeats
     ]
+    (shared,) = (i for i, line in enumerate(lines) if line.startswith("shared by"))
+    assert lines[shared + 2 : shared + 4] == ["a b near 0 1", "a b passage 0 1"]
     assert "exact surplus fraction 17.65% 0% -17.65 points" in lines[better:]
     assert "Of clusters with 2 documents or more: 1 new, 1 grown, 1 shrunk, 1 gone." in lines
     listed = lines[lines.index("Of clusters with 2 documents or more: 1 new, 1 grown, 1 shrunk, 1 gone.") :]
@@ -112,7 +114,10 @@ def test_folder_that_is_no_run_is_refused(pair: tuple[Audited, Audited], tmp_pat
         compare_runs(runs[0], runs[1], tmp_path / "out", 2)
 
 
-READ = ["documents", "clusters", "passages", "metrics", "sources", "histogram", "risk"]
+READ = [
+    *("documents", "clusters", "passages", "metrics", "sources", "source_overlap", "histogram", "risk"),
+    "similarity",
+]
 
 
 @pytest.mark.parametrize("name", READ)

@@ -72,6 +72,8 @@ PROBLEMS = [
         "near",
         "a recall that 8 permutations reach at threshold 0.7",
     ),
+    ("index: s3://bucket/index", "index", "a folder on a file system that all workers share, not a URL"),
+    ("index: x/../audits/", "index", "a folder other than out"),
     ("source: web", "source", "a section of keys and values"),
     ("source: {}", "source", "exactly one of column and path"),
     ("source: {column: a, path: (b)}", "source", "exactly one of column and path"),

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.cli import main
-from pipeline.cron import PARTS, Nightly, crontab, schedule, service, timer
+from pipeline.cron import MOST_BYTES, PARTS, Nightly, crontab, schedule, service, timer
 from pipeline.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,7 +65,27 @@ def test_the_crontab_line_prints_a_sentence_when_the_audit_fails(name: str, tmp_
     done = subprocess.run(
         ["/bin/sh", "-c", _command(crontab(nightly))], capture_output=True, text=True, check=False
     )
-    assert done.stdout == f"dupaudit ended with exit code 3: see dupaudit.log in {nightly.folder}\n"
+    assert (
+        done.stdout
+        == f"dupaudit ended with exit code 3: see dupaudit.txt and dupaudit.log in {nightly.folder}\n"
+    )
+
+
+def test_a_line_too_long_for_cron_is_refused_and_systemd_has_it(tmp_path: Path) -> None:
+    def nightly(size: int) -> Nightly:
+        return Nightly(SRV, SRV / "dupaudit", Path("/" + "é" * size))
+
+    spare = MOST_BYTES - len(_line(crontab(nightly(0))).encode())
+    assert len(_line(crontab(nightly(spare // 2 - 4))).encode()) > MOST_BYTES - 10
+    with pytest.raises(ConfigError, match="longer than cron reads"):
+        crontab(nightly(spare // 2 + 1))
+    with pytest.raises(ConfigError, match="longer than cron reads"):
+        schedule(nightly(spare // 2 + 1))
+    assert "é" * 500 in schedule(nightly(500), "service")
+
+
+def _line(text: str) -> str:
+    return text.splitlines()[-1].removeprefix("0 3 * * * ")
 
 
 def _unit(text: str) -> configparser.RawConfigParser:
@@ -156,8 +176,10 @@ def test_make_prints_what_the_command_prints(tmp_path: Path) -> None:
         pytest.skip("make is not installed")
     command = [make, "--dry-run", "--what-if=x", "cron", "CONFIG=configs/my audit.yaml", "ARGS=--part timer"]
     # As if the environment were there: what is asked is which command make would run.
+    # Not as part of the make that may be running these tests.
+    alone = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     done = subprocess.run(
-        [*command, f"VENV={tmp_path}"], cwd=ROOT, capture_output=True, text=True, check=True
+        [*command, f"VENV={tmp_path}"], cwd=ROOT, capture_output=True, text=True, check=True, env=alone
     )
     line = done.stdout.splitlines()[-1]
     want = [f"{tmp_path}/bin/dupaudit", "cron", "--config", "configs/my audit.yaml", "--part", "timer"]

@@ -11,7 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.cli import main
-from pipeline.schemas import LISTS, TABLES, Table
+from pipeline.comparing.tables import COMPARISONS
+from pipeline.list_schemas import LISTS
+from pipeline.schemas import TABLES, Table
 from tests.audits import Audited, audit_texts, without_dask
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
@@ -71,7 +73,7 @@ def test_the_command_prints_markdown_as_in_the_readme() -> None:
 def test_text_for_a_terminal_has_every_column_and_fits() -> None:
     shown = _schema()
     assert max(map(len, shown.splitlines())) <= 100
-    for table in (*TABLES, *LISTS):
+    for table in (*TABLES, *LISTS, *COMPARISONS):
         section = shown.split(f"{table.path}\n")[1].split("\n\n")[0]
         assert [
             line.split()[0] for line in section.splitlines() if line[4:5].strip() and line[:4] == "    "

@@ -5,15 +5,9 @@ from __future__ import annotations
 import operator
 import os
 import random
-import socket
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import dask
 import pytest
@@ -26,26 +20,13 @@ from pipeline.errors import ClusterError
 from pipeline.progress import Progress
 from tests import corpus as planted
 from tests.audits import audit, write_texts
+from tests.clusters import PATIENCE_SECONDS, free_port, scheduler, until, worker
 
 QUIET = Progress(quiet=True)
-PATIENCE_SECONDS = 60  # a busy machine passes, a defect is told before pytest's own limit
 
 
 def _cluster(address: str) -> ClusterConfig:
     return parse({"inputs": "x", "cluster": {"address": address}}).cluster
-
-
-def _until(reached: Callable[[], bool], words: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not reached():
-        assert time.monotonic() < deadline, words
-        time.sleep(0.01)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.parametrize("address", [None, "tcp://", "nonsense://a:1", "127.0.0.1"])
@@ -53,7 +34,7 @@ def test_address_where_no_scheduler_answers_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str | None
 ) -> None:
     monkeypatch.setattr(module, "CONNECT_SECONDS", 1)
-    where = address or f"tcp://127.0.0.1:{_free_port()}"
+    where = address or f"tcp://127.0.0.1:{free_port()}"
     before = set(threading.enumerate())
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "1h"}),
@@ -66,49 +47,14 @@ def test_address_where_no_scheduler_answers_is_named(
     def left() -> set[str]:
         return {thread.name for thread in set(threading.enumerate()) - before}
 
-    _until(lambda: "IO loop" not in left(), "a client that is half open can block the next one")
-
-
-@contextmanager
-def _process(*arguments: str, folder: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", *arguments]
-    with (folder / f"{arguments[0]}.log").open("ab") as log:
-        started = subprocess.Popen(
-            command, cwd=folder, env={**os.environ, **environment}, stdout=log, stderr=log
-        )
-    try:
-        yield started
-    finally:
-        started.kill()
-        started.wait()
-
-
-@contextmanager
-def _scheduler(folder: Path) -> Iterator[str]:
-    port = _free_port()
-    where = ("--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
-    with _process("distributed.cli.dask_scheduler", *where, folder=folder) as started:
-
-        def listening() -> bool:
-            assert started.poll() is None, "the scheduler ended: its log is beside this test's files"
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", port)) == 0
-
-        _until(listening, "the scheduler does not listen")
-        yield f"tcp://127.0.0.1:{port}"
-
-
-def _worker(address: str, folder: Path, **environment: str) -> Any:
-    options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1"]
-    options += ["--death-timeout", str(PATIENCE_SECONDS)]
-    return _process("distributed.cli.dask_worker", address, *options, folder=folder, **environment)
+    until(lambda: "IO loop" not in left(), "a client that is half open can block the next one")
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A scheduler and two workers, each a process of its own, as a user starts them."""
     folder = tmp_path_factory.mktemp("cluster")
-    with _scheduler(folder) as where, _worker(where, folder), _worker(where, folder):
+    with scheduler(folder) as (_, where), worker(where, folder), worker(where, folder):
         yield where
 
 
@@ -160,8 +106,8 @@ def test_workers_without_the_package_are_told(tmp_path: Path) -> None:
         "sys.meta_path.insert(0, Nowhere())\n"
     )
     with (
-        _scheduler(tmp_path) as where,
-        _worker(where, tmp_path, PYTHONPATH=str(tmp_path)),
+        scheduler(tmp_path) as (_, where),
+        worker(where, tmp_path, PYTHONPATH=str(tmp_path)),
         pytest.raises(ClusterError, match="the workers cannot import the pipeline") as caught,
         open_engine(_cluster(where), QUIET, tmp_path),
     ):
@@ -180,7 +126,7 @@ def test_scheduler_without_workers_is_told(tmp_path: Path, monkeypatch: pytest.M
     real = Client.wait_for_workers
     monkeypatch.setattr(Client, "wait_for_workers", too_long)
     with (
-        _scheduler(tmp_path) as where,
+        scheduler(tmp_path) as (_, where),
         pytest.raises(ClusterError, match="the cluster has no workers") as caught,
         open_engine(_cluster(where), QUIET, tmp_path),
     ):

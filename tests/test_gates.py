@@ -136,7 +136,11 @@ def test_worst_source_is_named(tmp_path: Path) -> None:
     sources: list[Source] = [("a", None, 10, 0.1), ("b", None, 10, 0.5), ("c", None, 10, 0.3)]
     run = _with_sources(tmp_path, sources)
     most = _verdict(run, "passage_tokens_fraction", max=0.2, per_source=True)
-    assert (most.passed, most.value, most.words) == (False, 0.5, "0.5 in 'b' and 1 of 2 others")
+    assert (most.passed, most.value, most.words) == (
+        False,
+        0.5,
+        "0.5 in 'b', the worst of 2 sources that fail, of 3",
+    )
     least = _verdict(run, "raw_repeated_tokens_fraction", min=0.2, per_source=True)
     assert (least.passed, least.value, least.words) == (False, 0.1, "0.1 in 'a'")
     both = _verdict(run, "near_repeated_tokens_fraction", min=0.09, max=0.8, per_source=True)
@@ -279,7 +283,7 @@ def test_figures_that_fell_or_stayed_pass(tmp_path: Path, run: Path) -> None:
     verdict = _verdict(run, "worse_than_last", better, max_increase=0)
     words = "near_surplus_fraction fell by 0.2 (0.5 to 0.3) since run 'monday'"
     assert (verdict.passed, verdict.value, verdict.words) == (True, -0.2, words)
-    words = "near_surplus_fraction did not change (0.3 to 0.3) since run 'tuesday'"
+    words = "near_surplus_fraction did not change (0.3) since run 'tuesday'"
     assert _verdict(run, "worse_than_last", run, max_increase=0).words == words
 
 

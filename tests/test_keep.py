@@ -16,11 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+from pipeline import keep as keeping
 from pipeline.artifacts import write_output
 from pipeline.cli import main
 from pipeline.errors import ArtifactError, AuditError, ConfigError, InputChangedError, InputError
+from pipeline.list_schemas import CUTS, KEEP
+from pipeline.locks import holder_of
 from pipeline.risk import SENTENCES
-from pipeline.schemas import CUTS, DOCUMENTS, KEEP, PASSAGES, SPANS, Table
+from pipeline.schemas import DOCUMENTS, PASSAGES, SPANS, Table
 from tests.audits import Audited, audit, audit_texts, write_texts
 from tests.kept import POLICIES, all_here, keep
 
@@ -318,6 +321,26 @@ def test_nothing_is_left_where_the_data_is_not_what_the_run_read(
         keep(run, "cap:2", tmp_path / "out")
     assert type(caught.value) is kind
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_work_folder_is_locked_until_all_is_in_its_place(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def looked(*arguments: Any) -> None:
+        (work,) = (run / "keep").glob(".keep-*")
+        holder = holder_of(work)
+        assert holder is not None
+        seen.append((holder.alive, holder.what))
+        put_in_place(*arguments)
+
+    put_in_place = keeping._put_in_place
+    monkeypatch.setattr("pipeline.keep._put_in_place", looked)
+    keep(run, "cap:2", write=tmp_path / "copy")
+    assert seen == [(True, f"keep list cap:2 of run {run.name}")]
+    assert [path.name for path in (run / "keep").iterdir()] == ["cap-2"]
+    assert not list((run / "keep" / "cap-2").glob(".*"))
 
 
 def test_data_elsewhere_is_written_elsewhere(tmp_path: Path) -> None:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
-from pipeline import removal
+from pipeline import locks, removal
 from pipeline.cli import main
 from pipeline.errors import ArtifactError, AuditError, ConfigError
-from pipeline.locks import locked
+from pipeline.locks import Holder, holder_of, locked
 from pipeline.removal import Space
 from pipeline.runs import finished_runs, prune
 from tests.audits import audit_texts, without_dask
@@ -36,8 +38,8 @@ def test_prune_removes_the_oldest_beyond_keep_and_says_what_that_frees(tmp_path:
 
 def test_dry_run_says_the_same_and_removes_nothing(tmp_path: Path) -> None:
     plant_runs(tmp_path, 4)
-    plant_run(tmp_path, ".work-dead-1")
-    aged(tmp_path / ".work-dead-1", 25)
+    plant_run(tmp_path, ".keep-dead-1")
+    aged(tmp_path / ".keep-dead-1", 25)
     before = sorted((path, path.lstat().st_mtime_ns) for path in tmp_path.rglob("*"))
     would = prune(tmp_path, 1, True)
     assert sorted((path, path.lstat().st_mtime_ns) for path in tmp_path.rglob("*")) == before
@@ -133,9 +135,9 @@ def test_space_counts_files_of_several_names_with_the_last(tmp_path: Path) -> No
 
 
 def test_leftovers_of_dead_runs_go_and_those_that_may_be_alive_stay(tmp_path: Path) -> None:
-    for name in ("work", "keep", "lock", "latest"):
-        aged(plant_run(tmp_path, f".{name}-old"), 25)
-        aged(plant_run(tmp_path, f".{name}-young"), 23)
+    for name, hours in (("work", 7 * 24), ("keep", 24), ("lock", 24), ("latest", 24)):
+        aged(plant_run(tmp_path, f".{name}-old"), hours + 1)
+        aged(plant_run(tmp_path, f".{name}-young"), hours - 1)
     touched = aged(plant_run(tmp_path, ".work-touched"), 1000)
     os.utime(touched / "documents" / "part-00000.parquet")
     assert prune(tmp_path, 1, False).startswith("Removed 0 of 0 runs and 4 leftovers in ")
@@ -151,23 +153,61 @@ def test_work_of_a_process_that_runs_stays_however_old(tmp_path: Path) -> None:
         assert names(tmp_path) == [".work-mine"]
 
 
-def test_work_of_a_process_that_was_killed_goes_at_once(tmp_path: Path) -> None:
-    work = plant_run(tmp_path, ".work-killed")
+def _killed_in(folder: Path) -> None:
     code = (
         "import os, signal, sys, pathlib\nfrom pipeline.locks import locked\n"
         "with locked(pathlib.Path(sys.argv[1]), 'run'): os.kill(os.getpid(), signal.SIGKILL)"
     )
-    assert subprocess.run([sys.executable, "-c", code, str(work)], check=False).returncode == -9
-    assert (work / ".lock").is_dir()
+    assert subprocess.run([sys.executable, "-c", code, str(folder)], check=False).returncode == -9
+    assert (folder / ".lock").is_dir()
+
+
+def test_what_a_killed_process_left_goes_at_once(tmp_path: Path) -> None:
+    _killed_in(plant_run(tmp_path, ".keep-killed"))
     words = prune(tmp_path, 1, False)
-    assert "  .work-killed, left by a dead process: " in words
+    assert "  .keep-killed, left by a dead process: " in words
     assert names(tmp_path) == []
+
+
+def test_work_of_a_killed_run_stays_a_week_for_the_same_command_to_go_on_with(tmp_path: Path) -> None:
+    work = plant_run(tmp_path, ".work-killed")
+    _killed_in(work)
+    for hours in (0, 7 * 24 - 1):
+        aged(work, hours)
+        prune(tmp_path, 1, False)
+        assert names(tmp_path) == [".work-killed"]
+    aged(work, 7 * 24 + 1)
+    assert "  .work-killed, left by a dead process: " in prune(tmp_path, 1, False)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_old_work_of_another_host_stays_while_its_lock_is_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alive: bool
+) -> None:
+    # As after a jump of this host's clock: everything looks old.
+    work = plant_run(tmp_path, ".work-far")
+    (work / ".lock").mkdir()
+    file = work / ".lock" / "token"
+    file.write_text(json.dumps(asdict(Holder("run", "far.example", 1, "boot", "1", "2025-01-01T00:00:00"))))
+    aged(work, 1000)
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if alive and sum(pauses) == 30:
+            os.utime(file, (1, 1))
+
+    monkeypatch.setattr(locks, "time", SimpleNamespace(monotonic=lambda: sum(pauses), sleep=pause))
+    prune(tmp_path, 1, False)
+    assert names(tmp_path) == ([".work-far"] if alive else [])
+    assert sum(pauses) == (30 if alive else 60)
 
 
 def test_audit_holds_the_lock_of_its_work_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
-    def looked(self: Any, listing: Any) -> Any:
+    def looked(*_: object) -> None:
         out = tmp_path / "audits"
         (work,) = (path for path in out.iterdir() if path.name.startswith(".work-"))
         aged(work, 1000)
@@ -179,7 +219,22 @@ def test_audit_holds_the_lock_of_its_work_folder(tmp_path: Path, monkeypatch: py
     with without_dask(), pytest.raises(ConfigError, match="enough seen"):
         audit_texts(["a"], tmp_path)
     assert seen == [True]
-    assert names(tmp_path / "audits") == []
+    assert all(holder_of(path) is None for path in (tmp_path / "audits").iterdir())
+
+
+def test_a_run_in_which_a_keep_list_is_made_stays(tmp_path: Path) -> None:
+    busy, gone, _ = plant_runs(tmp_path, 3)
+    for run in (busy, gone):
+        aged(plant_run(run / "keep", ".keep-1"), 25)
+    with locked(busy / "keep" / ".keep-1", "keep list"):
+        words = prune(tmp_path, 1, False).splitlines()
+    assert words[0].startswith("Removed 1 of 3 runs in ")
+    assert words[0].endswith(":")
+    assert words[1].startswith("  run1, started ")
+    assert words[1].endswith(": stays, for a keep list is being made in it")
+    assert names(tmp_path) == ["run1", "run3"]
+    aged(busy / "keep" / ".keep-1", 25)
+    assert prune(tmp_path, 1, False).startswith("Removed 1 of 2 runs in ")
 
 
 def test_leftovers_of_keep_lists_in_a_run_that_stays_go(tmp_path: Path) -> None:

@@ -12,7 +12,10 @@ import polars as pl
 import pytest
 
 from pipeline import describing
+from pipeline.cli import main
+from pipeline.comparing.verdicts import GRAINS
 from pipeline.config import parse
+from pipeline.gate_names import METRICS, SHORT, WORSE
 from pipeline.progress import Progress
 from pipeline.risk import WORTH, WORTH_AT
 from pipeline.run import run_audit
@@ -39,9 +42,16 @@ def test_the_commands_are_targets_and_subcommands() -> None:
     targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
     named = {one or two for one, two in re.findall(r"^make ([a-z-]+)|`make ([a-z-]+)`", README, re.MULTILINE)}
     assert {"audit", "test"} <= named - {""} <= set(targets)
-    cli = (ROOT / "pipeline" / "cli.py").read_text()
-    for command in set(re.findall(r"(?:bin/|`)dupaudit ([a-z]+)", README)):
-        assert f"def {command}(" in cli
+    assert set(re.findall(r"(?:bin/|`)dupaudit ([a-z]+)", README)) <= set(main.commands)
+
+
+def test_every_name_of_a_gate_is_told() -> None:
+    rows = re.findall(r"^\| (`.+`) \| .+ \|$", README[README.index("| figure | |") :], re.MULTILINE)
+    told = [name for row in rows for name in re.findall(r"`([a-z_<>]+)`", row)]
+    names = [name.replace("<grain>", grain) for name in told for grain in GRAINS if "<" in name]
+    names += [name for name in told if "<" not in name and name in METRICS]
+    assert sorted(names) == sorted(METRICS)
+    assert all(f"`{name}`" in README for name in (*SHORT, WORSE))
 
 
 PASSAGE = " ".join(f"{first}{second}" for first in "KLMNOP" for second in "rstuv")

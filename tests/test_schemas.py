@@ -10,10 +10,12 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 import pytest
 
+from pipeline.comparing.tables import COMPARISONS
 from pipeline.describing import markdown
-from pipeline.schemas import LISTS, TABLES, Column, Table
+from pipeline.list_schemas import LISTS
+from pipeline.schemas import TABLES, Column, Table
 
-EVERY_TABLE = (*TABLES, *LISTS)
+EVERY_TABLE = (*TABLES, *LISTS, *COMPARISONS)
 EVERY = pytest.mark.parametrize("table", EVERY_TABLE, ids=lambda table: table.name)
 # What analysts, later runs and other tools count on.
 PROMISED = {
@@ -35,6 +37,8 @@ PROMISED = {
     "risk": "grain bin risk_tier documents passages tokens evidence_low evidence_high evidence_reason",
     "similarity": "jaccard_min jaccard_max pairs detection",
     "examples": "cluster_id doc_id uri row id source jaccard n_bytes text",
+    "new_repeats": "doc_id uri row n_tokens kind earlier_doc_id earlier_uri earlier_row jaccard "
+    "earlier_copies repeated_tokens passage_tokens passage_id",
     "metrics": "name value unit",
 }
 IDS = {
@@ -47,6 +51,8 @@ IDS = {
     "representative",
     "passage_id",
     "least_similar",
+    "other_id",
+    "earlier_doc_id",
 }
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +16,7 @@ from typing import Any
 import pytest
 
 from pipeline.config import Config, parse
-from pipeline.errors import EXIT_GATE, ConfigError, InputError, LockedError
+from pipeline.errors import EXIT_GATE, AuditError, ConfigError, InputError, LockedError
 from pipeline.progress import Progress
 from pipeline.run import run_audit
 from pipeline.watching import watched
@@ -122,7 +126,9 @@ def test_a_gate_that_fails_is_told_to_all_and_ends_with_its_exit_code(night: Nig
     assert night.metrics()["dupaudit_last_run_success"] == 1, "it finished; gates have a metric of their own"
     found = read_exposition((night.folder / "m.prom").read_text())["dupaudit_gate_passed"].samples
     assert {dict(labels)["gate"]: value for labels, value in found.items()} == {"documents": 1, "recall": 0}
-    assert night.mail() == [("A gate failed.\nrecall is 0.5, at least 0.9 is wanted\n", "3", "monday")]
+    assert night.mail() == [
+        ("1 gate failed in run monday.\nrecall is 0.5, at least 0.9 is wanted\n", "3", "monday")
+    ]
 
 
 def test_a_gate_of_several_verdicts_passes_if_all_do(night: Night) -> None:
@@ -180,7 +186,7 @@ def test_an_error_goes_on_to_where_it_is_told_in_words(night: Night) -> None:
     assert len(night.mail()) == 1
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError("by \x1b zero"), KeyboardInterrupt(), SystemExit("x")])
+@pytest.mark.parametrize("error", [ZeroDivisionError("by \x1b zero"), SystemExit("x")])
 def test_what_was_not_foreseen_is_told_and_goes_on(night: Night, error: BaseException) -> None:
     with pytest.raises(type(error)):
         _fail(night, error)
@@ -191,6 +197,84 @@ def test_what_was_not_foreseen_is_told_and_goes_on(night: Night, error: BaseExce
     assert "\x1b" not in message
     assert code == "1"
     assert night.metrics()["dupaudit_last_run_success"] == 0
+
+
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """Signals as a shell leaves them to what it runs in the foreground."""
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, signal.SIG_DFL),
+        signal.SIGHUP: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+def test_a_run_that_is_told_to_stop_ends_as_a_failure(
+    night: Night, number: signal.Signals, heeded: None
+) -> None:
+    before = [signal.getsignal(each) for each in signal.Signals]
+    with pytest.raises(SystemExit) as ended, watched(night.config, night.progress):
+        signal.raise_signal(number)
+    assert ended.value.code == 1
+    (event,) = night.events()
+    assert (event["event"], event["exit_code"], event["got"]) == ("run_failed", 1, number.name)
+    assert event["what"] == "the run was stopped"
+    ((message, code, _),) = night.mail()
+    assert message.startswith("the run was stopped")
+    assert "goes on where" in message
+    assert code == "1"
+    assert [signal.getsignal(each) for each in signal.Signals] == before
+
+
+def test_on_a_terminal_a_stop_is_told_in_words(night: Night) -> None:
+    progress = Progress(night.stream, quiet=True)
+    with pytest.raises(AuditError, match="the run was stopped"):
+        _fail(night, KeyboardInterrupt(), progress)
+
+
+def test_the_second_signal_does_not_disturb_what_the_first_has_begun(night: Night, heeded: None) -> None:
+    cleared = []
+
+    def clearing() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGHUP)
+            cleared.append(True)
+
+    with pytest.raises(SystemExit), watched(night.config, night.progress):
+        clearing()
+    assert cleared == [True]
+    assert [event["got"] for event in night.events()] == ["SIGTERM"]
+
+
+def test_a_signal_that_is_ignored_stays_so(night: Night) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with watched(night.config, night.progress):
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert night.events() == []
+
+
+def test_a_thread_that_is_not_the_main_one_leaves_signals_alone(night: Night) -> None:
+    def inside() -> None:
+        with watched(night.config, night.progress):
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    seen: list[object] = []
+    thread = threading.Thread(target=inside)
+    thread.start()
+    thread.join()
+    assert seen == [signal.SIG_DFL]
 
 
 @pytest.mark.parametrize("code", [0, None])
@@ -222,6 +306,33 @@ def test_a_command_that_fails_does_not_change_the_exit_code(night: Night) -> Non
     assert failed["event"] == "run_failed"
     assert problem["event"] == "problem"
     assert problem["message"].endswith("ended with exit code 9")
+
+
+def test_a_log_that_cannot_be_written_does_not_keep_the_command_from_being_run(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    progress = night.progress
+    monkeypatch.setattr(progress.stream, "write", full, raising=False)
+    with pytest.raises(SystemExit) as ended:
+        _fail(night, InputError("cannot read"), progress)
+    assert ended.value.code == 1
+    assert [code for _, code, _ in night.mail()] == ["1"]
+    assert night.metrics()["dupaudit_last_run_success"] == 0
+
+
+def test_a_defect_in_telling_hides_neither_the_rest_nor_the_exit_code(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.watching.write_failed", lambda *_: 1 / 0)
+    with pytest.raises(SystemExit) as ended:
+        _fail(night, InputError("cannot read"))
+    assert ended.value.code == 1
+    assert [event["event"] for event in night.events()] == ["run_failed", "problem"]
+    assert "ZeroDivisionError" in night.events()[1]["message"]
+    assert len(night.mail()) == 1
 
 
 def test_a_place_without_room_for_metrics_ends_the_run_before_it_begins(night: Night) -> None:

@@ -1,53 +1,39 @@
-"""Figures of two runs side by side: headline figures, sources, repeat bins."""
+"""Figures of two runs side by side: headline figures, sources, repeat bins, similarities."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from pipeline.comparing.definitions import Comparable
-from pipeline.comparing.tables import HISTOGRAM_CHANGES, METRIC_CHANGES, SOURCE_CHANGES
+from pipeline.comparing.tables import (
+    HISTOGRAM_CHANGES,
+    METRIC_CHANGES,
+    OVERLAP_CHANGES,
+    SIMILARITY_CHANGES,
+    SOURCE_CHANGES,
+)
+from pipeline.comparing.verdicts import (
+    AMONG,
+    CHANGE,
+    COUNTS_OF_SOURCE,
+    SHARES_OF_SOURCE,
+    SHARES_WORSE_IF_MORE,
+    WORSE_IF_LESS,
+    WORSE_IF_MORE,
+    judged,
+)
 from pipeline.report.model import collected, scan
 from pipeline.schemas import Table
+from pipeline.stages.overlap import LARGEST
 
-GRAINS = ("raw", "exact", "near")
-_OF_GRAIN = (
-    "groups",
-    "grouped_documents",
-    "surplus_documents",
-    "surplus_fraction",
-    "repeated_tokens_fraction",
-    "largest_group",
-)
 _EXPOSURES = "max_exposures"
 _CROSSING = ("cross_source_texts", "cross_source_clusters", "cross_source_passages")
-
-# Headline figures that had better be small; all that are in neither list are neutral.
-WORSE_IF_MORE = (
-    *(f"{grain}_{name}" for grain in GRAINS for name in _OF_GRAIN),
-    *_CROSSING,
-    _EXPOSURES,
-    "chained_clusters",
-    "clusters",
-    "passage_most_occurrences",
-    "passage_repeated_documents",
-    "passage_repeated_tokens",
-    "passage_repeated_tokens_fraction",
-    "passages",
-    "rejected_files",
-    "rejected_fraction",
-    "rejected_rows",
-    "text_id_collisions",
-    "texts_exposed_by_representative",
-    "texts_not_looked_at_again",
-    "unsettled_texts",
-)
-WORSE_IF_LESS = ("recall", "recall_high", "recall_low")
-
-_NEUTRAL_OF_SOURCE = ("documents", "distinct_texts", "tokens", "bytes", "epochs", "kept_documents")
 _EXPOSURES_OF_SOURCE = ("epochs", "exposures")
+_SHARED = ("groups", "documents", "tokens", "tokens_fraction")
 
 
 @dataclass(frozen=True)
@@ -56,7 +42,9 @@ class Changes:
 
     metrics: pl.DataFrame
     sources: pl.DataFrame
+    overlap: pl.DataFrame
     histogram: pl.DataFrame
+    similarity: pl.DataFrame
 
 
 def changes(before: Path, after: Path, allowed: Comparable) -> Changes:
@@ -67,18 +55,22 @@ def changes(before: Path, after: Path, allowed: Comparable) -> Changes:
     Raises:
         ArtifactError: a table is missing.
     """
-    return Changes(
-        _metrics(before, after, allowed), _sources(before, after, allowed), _histogram(before, after, allowed)
+    old, new = (collected(scan(run, "metrics")) for run in (before, after))
+    metrics = old.rename({"value": "before"}).join(
+        new.rename({"value": "after"}), ["name", "unit"], "full", coalesce=True
     )
-
-
-def _verdict(worse_if_more: pl.Expr, worse_if_less: pl.Expr) -> pl.Expr:
-    # Where one of the two is not defined, nothing can be said of the change.
-    same = pl.col("before").eq_missing(pl.col("after"))
-    worse = (worse_if_more & (pl.col("change") > 0)) | (worse_if_less & (pl.col("change") < 0))
-    judged = (worse_if_more | worse_if_less) & pl.col("change").is_not_null()
-    words = pl.when(same).then(pl.lit("same")).when(~judged).then(pl.lit("neutral"))
-    return words.when(worse).then(pl.lit("worse")).otherwise(pl.lit("better")).alias("verdict")
+    sizes = metrics.select(
+        pl.col("name").alias("among"),
+        pl.col("before").alias("size_before"),
+        pl.col("after").alias("size_after"),
+    )
+    return Changes(
+        _metrics(metrics, sizes, allowed),
+        _sources(before, after, allowed),
+        _overlap(before, after, sizes, allowed),
+        _histogram(before, after, sizes, allowed),
+        _similarity(before, after),
+    )
 
 
 def _ordered(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
@@ -86,22 +78,14 @@ def _ordered(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
     return rows.select(names).sort(table.order, nulls_last=False)
 
 
-_CHANGE = (pl.col("after") - pl.col("before")).alias("change")
-_NEVER = pl.lit(False)
-
-
-def _metrics(before: Path, after: Path, allowed: Comparable) -> pl.DataFrame:
-    old, new = (collected(scan(run, "metrics")) for run in (before, after))
+def _metrics(metrics: pl.DataFrame, sizes: pl.DataFrame, allowed: Comparable) -> pl.DataFrame:
     left_out = [*(() if allowed.exposures else (_EXPOSURES,)), *(() if allowed.crossing else _CROSSING)]
-    rows = (
-        old.rename({"value": "before"})
-        .join(new.rename({"value": "after"}), ["name", "unit"], "full", coalesce=True)
-        .filter(~pl.col("name").is_in(left_out))
-        .with_columns(_CHANGE)
-    )
+    among = pl.DataFrame({"name": list(WORSE_IF_MORE), "among": list(WORSE_IF_MORE.values())})
     name = pl.col("name")
-    verdict = _verdict(name.is_in(list(WORSE_IF_MORE)), name.is_in(list(WORSE_IF_LESS)))
-    return _ordered(rows.with_columns(verdict), METRIC_CHANGES)
+    rows = metrics.filter(~name.is_in(left_out)).with_columns(CHANGE)
+    rows = rows.join(among, "name", "left").join(sizes, "among", "left")
+    more, less = name.is_in([*WORSE_IF_MORE, *SHARES_WORSE_IF_MORE]), name.is_in(list(WORSE_IF_LESS))
+    return _ordered(judged(rows, more, less), METRIC_CHANGES)
 
 
 def _sources(before: Path, after: Path, allowed: Comparable) -> pl.DataFrame:
@@ -111,11 +95,24 @@ def _sources(before: Path, after: Path, allowed: Comparable) -> pl.DataFrame:
         old, new = old.clear(), new.clear()
     left_out = () if allowed.exposures else _EXPOSURES_OF_SOURCE
     figures = [name for name in old.columns if name not in (*key, *left_out)]
-    counts = [name for name in figures if old.schema[name] == pl.Int64]
+    # A source that a run has not got has no documents there; of a share nothing can be said.
+    both = _side_by_side(old, new, key, [name for name in figures if old.schema[name] == pl.Int64])
+    rows = pl.concat([_figure(both, key, name, _size_of_source(name)) for name in figures])
+    more = pl.col("figure").is_in([*COUNTS_OF_SOURCE, *SHARES_OF_SOURCE])
+    return _ordered(judged(rows, more), SOURCE_CHANGES)
+
+
+def _size_of_source(figure: str) -> str | None:
+    return "documents" if figure in COUNTS_OF_SOURCE else None
+
+
+def _side_by_side(
+    old: pl.DataFrame, new: pl.DataFrame, key: list[str], counts: Sequence[str]
+) -> pl.DataFrame:
+    # Columns of the new run end in `_after`; counts that one of the runs has not got are 0 there.
     both = old.with_columns(in_old=True).join(
         new.with_columns(in_new=True), key, "full", suffix="_after", coalesce=True, nulls_equal=True
     )
-    # A source that a run has not got has no documents there; of a share nothing can be said.
     for end, there, other in (("", "in_old", "_after"), ("_after", "in_new", "")):
         absent = pl.col(there).is_null()
         both = both.with_columns(
@@ -125,30 +122,56 @@ def _sources(before: Path, after: Path, allowed: Comparable) -> pl.DataFrame:
             .alias(f"{name}{end}")
             for name in counts
         )
-    rows = [
+    return both
+
+
+def _figure(both: pl.DataFrame, key: list[str], name: str, size: str | None) -> pl.DataFrame:
+    # A row for each place where this figure is not the same in both runs.
+    def value(column: str | None, end: str) -> pl.Expr:
+        return (pl.lit(None) if column is None else pl.col(f"{column}{end}")).cast(pl.Float64)
+
+    return (
         both.select(
             *key,
             pl.lit(name).alias("figure"),
-            pl.col(name).cast(pl.Float64).alias("before"),
-            pl.col(f"{name}_after").cast(pl.Float64).alias("after"),
-        ).filter(pl.col("before").ne_missing(pl.col("after")))
-        for name in figures
-    ]
-    found = pl.concat(rows).with_columns(_CHANGE)
-    verdict = _verdict(~pl.col("figure").is_in(list(_NEUTRAL_OF_SOURCE)), _NEVER)
-    return _ordered(found.with_columns(verdict), SOURCE_CHANGES)
+            value(name, "").alias("before"),
+            value(name, "_after").alias("after"),
+            value(size, "").alias("size_before"),
+            value(size, "_after").alias("size_after"),
+        )
+        .filter(pl.col("before").ne_missing(pl.col("after")))
+        .with_columns(CHANGE)
+    )
 
 
-def _histogram(before: Path, after: Path, allowed: Comparable) -> pl.DataFrame:
+def _overlap(before: Path, after: Path, sizes: pl.DataFrame, allowed: Comparable) -> pl.DataFrame:
+    key = ["kind", "grain", "scope", "name", "other"]
+    shared = [collected(scan(run, "source_overlap")) for run in (before, after)]
+    # Which sources are among the largest may differ, and so what all beyond them are together.
+    cut = any((rows["rank"] == LARGEST).any() for rows in shared)
+    beyond = (pl.col("rank") == LARGEST) | (pl.col("other_rank") == LARGEST).fill_null(False)
+    old, new = (rows.filter(~beyond).select(*key, *_SHARED) for rows in shared)
+    if not allowed.sources:
+        old, new = old.clear(), new.clear()
+    # What shares nothing has no row; nor has what is beyond the largest, of which that is not known.
+    both = _side_by_side(old, new, key, () if cut else _SHARED)
+    rows = pl.concat([_figure(both, key, name, None) for name in _SHARED])
+    among = pl.col("figure").replace_strict(AMONG, default=None).alias("among")
+    rows = rows.drop("size_before", "size_after").with_columns(among).join(sizes, "among", "left")
+    return _ordered(judged(rows, pl.lit(True)), OVERLAP_CHANGES)
+
+
+def _histogram(before: Path, after: Path, sizes: pl.DataFrame, allowed: Comparable) -> pl.DataFrame:
     key = ["grain", "bin", "copies_min", "figure"]
     old, new = (_bins(run, allowed.exposures) for run in (before, after))
     rows = (
         old.rename({"value": "before"})
         .join(new.rename({"value": "after"}), key, "full", coalesce=True)
-        .with_columns(_CHANGE)
+        .with_columns(CHANGE, pl.col("figure").replace_strict(AMONG).alias("among"))
+        .join(sizes, "among", "left")
     )
     # What occurs once is how much there is, not how much of it repeats.
-    return _ordered(rows.with_columns(_verdict(pl.col("copies_min") > 1, _NEVER)), HISTOGRAM_CHANGES)
+    return _ordered(judged(rows, pl.col("copies_min") > 1), HISTOGRAM_CHANGES)
 
 
 def _bins(run: Path, exposures: bool) -> pl.DataFrame:
@@ -166,3 +189,10 @@ def _bins(run: Path, exposures: bool) -> pl.DataFrame:
         )
         parts.append(risk.unpivot(index=["grain", "bin", "copies_min"], variable_name="figure"))
     return pl.concat(parts).drop_nulls("value").with_columns(pl.col("value").cast(pl.Float64))
+
+
+def _similarity(before: Path, after: Path) -> pl.DataFrame:
+    old, new = (collected(scan(run, "similarity")) for run in (before, after))
+    key = ["jaccard_min", "jaccard_max"]
+    rows = old.select(*key, before="pairs").join(new.select(*key, after="pairs"), key)
+    return _ordered(rows.with_columns(CHANGE), SIMILARITY_CHANGES)

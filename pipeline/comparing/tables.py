@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pipeline.schemas import Column, Table
 
-_VERDICT = "better, worse, same, or neutral: neither way is better, or one of the runs has no such figure"
+_NEUTRAL = "better, worse, same, or neutral: neither way is better, one of the runs has no such figure, or"
+_VERDICT = f"{_NEUTRAL} a count did not move the same way as its share of the corpus"
+_VERDICT_OF_SOURCE = f"{_NEUTRAL} a count did not move the same way as its share of the source's documents"
+_AS_ABOVE = "as of headline figures"
 
 _SAME = "two are the same cluster where each is the one that the other shares most texts with"
 _OTHER = (
@@ -39,7 +42,27 @@ SOURCE_CHANGES = Table(
         Column("before", "double", "", "its value in the first run; null if it has none there", True),
         Column("after", "double", "", "its value in the second run", True),
         Column("change", "double", "", "after less before; null if one of them is", True),
-        Column("verdict", "string", "", _VERDICT),
+        Column("verdict", "string", "", _VERDICT_OF_SOURCE),
+    ),
+)
+
+OVERLAP_CHANGES = Table(
+    "overlap_changes",
+    "compare/<run>/source_overlap.parquet",
+    "a figure of what a source (or licence) shares that is not the same in both runs; those beyond the 200"
+    " largest are left out",
+    ("kind", "grain", "scope", "name", "other", "figure"),
+    (
+        Column("kind", "string", "", "source or licence"),
+        Column("grain", "string", "", "exact, near or passage"),
+        Column("scope", "string", "", "inside, pair, across or anywhere: see source_overlap"),
+        Column("name", "string", "", "the source or licence; null: documents without one", True),
+        Column("other", "string", "", "the other; null also for across and anywhere", True),
+        Column("figure", "string", "", "its name, a column of source_overlap"),
+        Column("before", "double", "", "its value in the first run; null if it has none there", True),
+        Column("after", "double", "", "its value in the second run", True),
+        Column("change", "double", "", "after less before; null if one of them is", True),
+        Column("verdict", "string", "", _AS_ABOVE),
     ),
 )
 
@@ -56,7 +79,21 @@ HISTOGRAM_CHANGES = Table(
         Column("before", "double", "", "its value in the first run", True),
         Column("after", "double", "", "its value in the second run", True),
         Column("change", "double", "", "after less before", True),
-        Column("verdict", "string", "", _VERDICT),
+        Column("verdict", "string", "", _AS_ABOVE),
+    ),
+)
+
+SIMILARITY_CHANGES = Table(
+    "similarity_changes",
+    "compare/<run>/similarity.parquet",
+    "a hundredth of similarity, from the floor up",
+    ("jaccard_min",),
+    (
+        Column("jaccard_min", "double", "0 to 1", "lower end, in the bin"),
+        Column("jaccard_max", "double", "0 to 1", "upper end, not in the bin; the last bin holds 1, too"),
+        Column("before", "int64", "pairs", "verified pairs of that similarity in the first run"),
+        Column("after", "int64", "pairs", "the same in the second run"),
+        Column("change", "int64", "pairs", "after less before"),
     ),
 )
 
@@ -93,4 +130,12 @@ PASSAGE_CHANGES = Table(
     ),
 )
 
-COMPARISONS = (METRIC_CHANGES, SOURCE_CHANGES, HISTOGRAM_CHANGES, CLUSTER_CHANGES, PASSAGE_CHANGES)
+COMPARISONS = (
+    METRIC_CHANGES,
+    SOURCE_CHANGES,
+    OVERLAP_CHANGES,
+    HISTOGRAM_CHANGES,
+    SIMILARITY_CHANGES,
+    CLUSTER_CHANGES,
+    PASSAGE_CHANGES,
+)

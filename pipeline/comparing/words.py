@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.comparing.changes import GRAINS, Changes
+from pipeline.comparing.changes import Changes
+from pipeline.comparing.verdicts import GRAINS
 from pipeline.figures import MISSING, count, number, percent
 from pipeline.readers.wording import printable
 
@@ -61,6 +62,8 @@ def _nothing_changed(compared: Compared) -> bool:
     return (
         all((rows["verdict"] == "same").all() for rows in (figures.metrics, figures.histogram))
         and figures.sources.is_empty()
+        and figures.overlap.is_empty()
+        and (figures.similarity["change"] == 0).all()
         and compared.clusters.is_empty()
         and compared.passages.is_empty()
     )
@@ -75,6 +78,7 @@ def _print_changes(console: Console, compared: Compared) -> None:
         console.print("\nNo headline figure is better or worse.")
     _print_bins(console, compared.figures.histogram)
     _print_sources(console, compared.figures.sources)
+    _print_shared(console, compared.figures.overlap)
     _print_groups(console, compared.clusters, "clusters", f"{compared.least} documents", "documents")
     _print_groups(console, compared.passages, "passages", f"{compared.least} places", "occurrences")
 
@@ -184,19 +188,49 @@ def _print_sources(console: Console, sources: pl.DataFrame) -> None:
     counts = sources.filter(pl.col("figure").is_in(["documents", "near_repeated_documents"]))
     if counts.is_empty():
         return
-    more = (
-        pl.col("change").filter(pl.col("figure") == name).sum().alias(name)
-        for name in ("near_repeated_documents", "documents")
-    )
     # A source has a row a licence.
-    rows = counts.group_by("source").agg(*more)
-    names = ["near_repeated_documents", "documents", "source"]
+    more = (
+        pl.col(column).filter(pl.col("figure") == name).sum().alias(f"{name} {column}")
+        for name in ("near_repeated_documents", "documents")
+        for column in ("before", "change")
+    )
+    rows = counts.group_by("source").agg(*more).with_columns(_unexplained())
+    names = ["unexplained", "documents change", "source"]
     ranked = rows.sort(names, descending=[True, True, False])
     table = _table("source (worst first)", "near repeated", "documents")
     for row in ranked.head(LISTED).iter_rows(named=True):
-        label = MISSING if row["source"] is None else printable(row["source"], 60)
-        table.add_row(Text(label), _signed(row["near_repeated_documents"]), _signed(row["documents"]))
+        changes = (_signed(row[f"{name} change"]) for name in ("near_repeated_documents", "documents"))
+        table.add_row(_name(row["source"]), *changes)
     _add_rest(table, len(ranked) - LISTED)
+    _print(console, table)
+
+
+def _unexplained() -> pl.Expr:
+    # Repeated documents beyond those that came with the growth of the source.
+    repeated, documents = "near_repeated_documents", "documents"
+    share = pl.col(f"{repeated} before") / pl.col(f"{documents} before")
+    grown = pl.when(pl.col(f"{documents} before") > 0).then(share * pl.col(f"{documents} change"))
+    return (pl.col(f"{repeated} change") - grown.otherwise(0.0)).alias("unexplained")
+
+
+def _name(source: str | None) -> Text:
+    return Text(MISSING if source is None else printable(source, 40))
+
+
+def _print_shared(console: Console, overlap: pl.DataFrame) -> None:
+    # A pair has a row each way.
+    pairs = overlap.filter(
+        (pl.col("scope") == "pair") & (pl.col("figure") == "groups") & (pl.col("change") > 0)
+    ).filter(pl.col("name").is_null() | (pl.col("name") < pl.col("other")))
+    if pairs.is_empty():
+        return
+    names = ["change", "kind", "grain", "name", "other"]
+    ranked = pairs.sort(names, descending=[True, True, False, False, False])
+    table = _table("shared by", "and", "grain", "before", "after", left=3)
+    for row in ranked.head(LISTED).iter_rows(named=True):
+        values = (number(row[when]) for when in ("before", "after"))
+        table.add_row(_name(row["name"]), _name(row["other"]), row["grain"], *values)
+    _add_rest(table, len(pairs) - LISTED)
     _print(console, table)
 
 

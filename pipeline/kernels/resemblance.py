@@ -57,17 +57,18 @@ def look_again(
     starts: NDArray[np.int64],
     labels: NDArray[np.int64],
     least: int,
-    tries: int,
+    tries: NDArray[np.int64],
     scouts: int,
     tries_of_scout: int,
     budget: int,
     tally: NDArray[np.int64],
     sent: NDArray[np.int64],
     agreement: NDArray[np.int64],
+    left_out: NDArray[np.bool_],
     cut_short: NDArray[np.bool_],
     left: NDArray[np.int64],
     right: NDArray[np.int64],
-) -> tuple[int, int]:
+) -> int:
     """Propose, for texts outside their component's largest cluster, the best others by sketch.
 
     Args:
@@ -75,19 +76,22 @@ def look_again(
         starts: int64[components + 1], where components begin.
         labels: int64[n], each text's cluster so far: the number of its first text.
         least: bytes two sketches must agree in, padding included.
-        tries: the most partners proposed for a text that is alone so far.
+        tries: int64[components], the most partners proposed for a text that is alone so far.
         scouts: how many texts look again for a cluster; tries_of_scout: partners for each.
         budget: sketches compared in a component at the most, spent in the order of the texts.
         tally, sent, agreement: int64[n], scratch.
-        cut_short: bool[n], out, texts alone that had more alike partners than tries, or no budget.
-        left, right: int64[n * tries], out, the proposed pairs (numbers of texts).
+        left_out: bool[n], in and out, set for texts left out because the budget was spent.
+        cut_short: bool[n], in and out, set for texts alone that had more alike partners than tries,
+            or no budget.
+        left, right: int64[texts * max(tries, tries_of_scout) of each component], out, the proposed
+            pairs (numbers of texts).
 
     Returns:
-        (pairs, texts left out because the budget was spent).
+        The number of pairs.
 
     Cost: texts alone and scouts, times texts of the component, up to the budget.
     """
-    pairs, left_out = 0, 0
+    pairs = 0
     levels = np.zeros(8 * sketches.shape[1] + 1, np.int64)
     for c in range(len(starts) - 1):
         first, stop = starts[c], starts[c + 1]
@@ -101,7 +105,7 @@ def look_again(
             sent[cluster] += 1
             if spent + stop - first > budget:
                 cut_short[x] = alone
-                left_out += 1
+                left_out[x] = True
                 continue
             spent += stop - first
             levels[:] = 0
@@ -109,8 +113,8 @@ def look_again(
                 agreement[y] = agreeing(sketches, x, y) if labels[y] != labels[x] else -1
                 if agreement[y] >= least:
                     levels[agreement[y]] += 1
-            cut, room = len(levels), tries if alone else tries_of_scout
-            cut_short[x] = alone and np.sum(levels) > tries
+            cut, room = len(levels), tries[c] if alone else tries_of_scout
+            cut_short[x] = alone and np.sum(levels) > tries[c]
             while cut > least and levels[cut - 1] <= room:
                 cut -= 1
                 room -= levels[cut]
@@ -120,4 +124,4 @@ def look_again(
                     room -= np.int64(agreement[y] < cut)
                     left[pairs], right[pairs] = x, y
                     pairs += 1
-    return pairs, left_out
+    return pairs

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels.hashing import xxh3_128
+from pipeline.kernels.hashing import mix64, xxh3_128
 from pipeline.kernels.jit import kernel
 from pipeline.kernels.predictable import predictable
 from pipeline.kernels.scan import Tokeniser
@@ -159,3 +159,33 @@ def cut(
                 before = state
             at += count
     return len(offsets) - 1, filled, ENOUGH
+
+
+@kernel
+def sign(ends: NDArray[np.int64], runs: Runs, flags: NDArray[np.uint8], out: NDArray[np.uint64]) -> None:
+    """Of each text, a hash of all that decides how `cut` cuts it: two hashes of one text agree if
+    what is known of each of its windows is the same.
+
+    Args:
+        ends: int64[texts + 1], boundaries of the texts' anchors in `runs`.
+        runs: `kind`, `windows`, `slot` are read. flags: see `cut`.
+        out: uint64[texts], out.
+
+    Cost: linear. An anchor without slots counts like one whose windows are all judged alike, to which
+    `cut` does the same.
+    """
+    for text in range(len(ends) - 1):
+        value = np.uint64(0)
+        for a in range(ends[text], ends[text + 1]):
+            slot, state = runs.slot[a], np.uint64(ALL_KNOWN if runs.kind[a] else 0)
+            if slot >= 0:
+                state = np.uint64(flags[slot])
+                alike = state == np.uint64(ALL_KNOWN) or state == np.uint64(0)
+                for i in range(1, runs.windows[a]):
+                    alike = alike and np.uint64(flags[slot + i]) == state
+                if not alike:
+                    state = np.uint64(0)
+                    for i in range(runs.windows[a]):
+                        state = mix64(np.uint64(state ^ np.uint64(flags[slot + i] + 8)))
+            value = mix64(np.uint64(value ^ state))
+        out[text] = value

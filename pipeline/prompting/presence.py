@@ -28,8 +28,9 @@ from pipeline.prompting.cutting import Stretch
 from pipeline.prompting.words import Reader
 from pipeline.readers.formats import pieces, read
 from pipeline.readers.rows import Columns
-from pipeline.stages.inputs import Shard, ShardPiece, check_unchanged, shards
+from pipeline.stages.inputs import Shard, ShardPiece, check_unchanged
 from pipeline.stages.scan import ScanParameters, Scratch, scan_texts
+from pipeline.stages.shards import shards
 
 STRETCHES = pa.schema([("text", pa.large_binary()), ("words", pa.large_binary())])
 

@@ -16,11 +16,14 @@ import polars as pl
 
 from pipeline import schemas
 from pipeline.errors import ArtifactError
+from pipeline.stages.new_repeats import KINDS, STAGE
 from pipeline.stages.passages import LISTED, PREDICTABLE_LISTED
 
 CLUSTERS_LISTED = 25
 FILES_LISTED = 100
 REJECTS_LISTED = 20
+EARLIER_FILES_LISTED = 10
+NEW_REPEATS_LISTED = 20
 
 Row = dict[str, Any]
 
@@ -43,6 +46,22 @@ class Rejects:
 
 
 @dataclass(frozen=True)
+class NewRepeats:
+    """What the documents of new files repeat of those that were there before.
+
+    Attributes:
+        documents: how many are new; None if the run does not say.
+        kinds: of those that repeat, by kind. files: the earlier files most often repeated.
+        most: those of which most tokens are repeated.
+    """
+
+    documents: int | None
+    kinds: Mapping[str, Row]
+    files: list[Row]
+    most: list[Row]
+
+
+@dataclass(frozen=True)
 class Report:
     """All that the page shows, as rows of the contract's columns."""
 
@@ -60,6 +79,7 @@ class Report:
     places: Mapping[int, list[Row]]
     sources: pl.LazyFrame
     overlap: pl.LazyFrame
+    new: NewRepeats | None
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -104,6 +124,8 @@ def _read(run: Path, manifest: Mapping[str, Any]) -> Report:
         places=_by("passage_id", scan(run, "places")),
         sources=scan(run, "sources"),
         overlap=scan(run, "source_overlap"),
+        # Without an earlier run there is nothing that could be new.
+        new=None if manifest.get("new_files") is None else _new(scan(run, "new_repeats"), manifest),
     )
 
 
@@ -191,6 +213,23 @@ def _inputs(frame: pl.LazyFrame) -> Inputs:
     )
     formats = _rows(by_format)
     return Inputs(_rows(frame.head(FILES_LISTED)), formats, sum(row["files"] for row in formats))
+
+
+def _new(frame: pl.LazyFrame, manifest: Mapping[str, Any]) -> NewRepeats:
+    logs = [log["counts"] for log in manifest.get("stages", []) if log["stage"] == STAGE]
+    known = pl.when(pl.col("repeated_tokens").count() > 0).then(pl.sum("repeated_tokens"))
+    kinds = frame.group_by("kind").agg(pl.len().alias("documents"), pl.sum("n_tokens"), known)
+    files = frame.group_by("earlier_uri").agg(
+        pl.len().alias("documents"), *((pl.col("kind") == kind).sum().alias(kind) for kind in KINDS)
+    )
+    most = pl.coalesce("repeated_tokens", "n_tokens")  # all that is known without the passage grain
+    ranked = files.sort("documents", "earlier_uri", descending=[True, False]).head(EARLIER_FILES_LISTED)
+    return NewRepeats(
+        logs[-1].get("documents") if logs else None,
+        {row["kind"]: row for row in _rows(kinds)},
+        _rows(ranked),
+        _first(frame, {"most": -most, "doc_id": pl.col("doc_id")}, NEW_REPEATS_LISTED),
+    )
 
 
 def _rejects(frame: pl.LazyFrame) -> Rejects:

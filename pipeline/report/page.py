@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from pipeline.report.bundle import javascript
 from pipeline.report.exposed import risk_section
 from pipeline.report.facts import facts_section
 from pipeline.report.model import Report, read_report
+from pipeline.report.new_repeats import new_section
 from pipeline.report.opening import headline_section, verdict_section
 from pipeline.report.origins import origins_section
 from pipeline.report.repeated import passages_section
@@ -28,9 +29,10 @@ from pipeline.report.similar import clusters_section, loose_section
 from pipeline.report.values import Section
 from pipeline.report.words import headline
 
-_SECTIONS = (
+_SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
     verdict_section,
     headline_section,
+    new_section,
     histogram_section,
     similarity_section,
     risk_section,
@@ -67,7 +69,8 @@ def render(run: Path, manifest: Mapping[str, Any]) -> str:
         ArtifactError: a table is missing or of another version.
     """
     report = read_report(run, manifest)
-    sections = [make(report) for make in _SECTIONS]
+    made = [make(report) for make in _SECTIONS]
+    sections = [section for section in made if section is not None]
     scripts = _scripts(sections)
     environment = Environment(
         loader=PackageLoader("pipeline.report", "."),

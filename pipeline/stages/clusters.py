@@ -21,7 +21,7 @@ from pipeline.artifacts import (
     write_work,
 )
 from pipeline.schemas import CLUSTERS
-from pipeline.stages.components import block_pairs, components, write_block_edges
+from pipeline.stages.components import NO_BLOCK, block_pairs, components, write_block_edges
 from pipeline.stages.pairs import MEMBER_EDGES, NODES, Verified
 
 MEMBERS = pa.schema(
@@ -44,6 +44,7 @@ TOTALS = pa.schema(
         ("representative", pa.uint64()),
     ]
 )
+LINKS = pa.schema([("root", pa.uint64()), ("left", pa.uint64()), ("right", pa.uint64())])
 SIMILARITIES = pa.schema([("cluster_id", pa.uint64()), ("doc_id", pa.uint64()), ("jaccard", pa.float64())])
 # How many documents and tokens of a cluster have which source and licence (hashes, 0: none).
 LABELS = pa.schema(
@@ -58,14 +59,16 @@ LABELS = pa.schema(
 @dataclass(frozen=True)
 class Clusters:
     """`members` by text_id, `totals` by cluster_id, `links` from representatives to members by
-    pair of blocks."""
+    pair of blocks, or by root where an earlier run compared their component."""
 
     members: str
     totals: str
     links: str
+    known_links: str
     block_pairs: tuple[int, ...]
     count: int
     linked: int
+    known_linked: int
 
 
 def _unique_nodes(verified: Sequence[Verified]) -> pa.Table:
@@ -83,7 +86,7 @@ def find_clusters(verified: Sequence[Verified], path: str) -> Clusters:
     edges = pa.concat_tables([MEMBER_EDGES.empty_table(), *(read_work(v.edges) for v in verified)])
     text_id, cluster_id, _ = components(uint64(edges, "left"), uint64(edges, "right"))
     nodes = _unique_nodes(verified)
-    doc_id, block = uint64(nodes, "doc_id"), uint64(nodes, "block")
+    doc_id, root, block = (uint64(nodes, name) for name in ("doc_id", "root", "block"))
     copies, n_tokens = nodes.column("copies").to_numpy(), nodes.column("n_tokens").to_numpy()
     ids, member_of = np.unique(cluster_id, return_inverse=True)
     order = np.lexsort((doc_id, cluster_id))
@@ -103,15 +106,21 @@ def find_clusters(verified: Sequence[Verified], path: str) -> Clusters:
         copies,
     )
     totals = table_of(TOTALS, ids, documents, texts, tokens, doc_id[first])
-    rest = np.flatnonzero(head != np.arange(len(head)))
+    member = head != np.arange(len(head))
+    old = np.flatnonzero(member & (block == np.uint64(NO_BLOCK)))
+    rest = np.flatnonzero(member & (block != np.uint64(NO_BLOCK)))
     pairs = block_pairs(block[head[rest]], block[rest])
+    old = old[np.lexsort((text_id[old], root[old]))]
+    known = table_of(LINKS, root[old], text_id[head[old]], text_id[old])
     return Clusters(
         write_work(members, f"{path}-members.parquet", "text_id"),
         write_work(totals, f"{path}-totals.parquet", "cluster_id"),
         write_block_edges(pairs, text_id[head[rest]], text_id[rest], f"{path}-links.parquet"),
+        write_work(known, f"{path}-known-links.parquet", "root"),
         tuple(np.unique(pairs).tolist()),
         len(ids),
-        len(rest),
+        len(rest) + len(old),
+        len(old),
     )
 
 

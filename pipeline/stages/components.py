@@ -6,12 +6,15 @@ with the corpus. Components are then packed, in order of their smallest text_id,
 bounded size; a component larger than a block is cut into several by a hash of the text_id. So a
 shingle set is sent to one place (or, in an oversized component, to the few pairs of blocks that
 share an edge), and two tasks never hold more than two blocks each.
+
+Components that an earlier run compared are in no block: nothing of them is read or compared again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +23,7 @@ from numpy.typing import NDArray
 from pipeline.artifacts import (
     END_OF_KEYS,
     KeyRange,
+    ranges_for,
     read_range,
     read_ranges,
     read_work,
@@ -29,14 +33,30 @@ from pipeline.artifacts import (
 )
 from pipeline.kernels.buffers import binary_rows
 from pipeline.kernels.union_find import unite
+from pipeline.stages.runs import starts_of_runs
 from pipeline.stages.scan import Segment, sketches_of
 from pipeline.stages.texts import TEXTS, TextsResult
+from pipeline.stages.units import UNITS, fingerprints, known_units
 
 BLOCK_TOKENS = 4 << 20  # shingles of a block, at 8 bytes each: 32 MiB
 FOREST = pa.schema([("left", pa.uint64()), ("right", pa.uint64())])
-LABELS = pa.schema([("text_id", pa.uint64()), ("root", pa.uint64())])
+LABELS = pa.schema([("text_id", pa.uint64()), ("root", pa.uint64()), ("known", pa.bool_())])
 CUTS = pa.schema([("first_root", pa.uint64()), ("first_block", pa.uint64()), ("parts", pa.uint64())])
+ROOTS = pa.schema([("root", pa.uint64())])
 BLOCK_EDGES = pa.schema([("blocks", pa.uint64()), ("left", pa.uint64()), ("right", pa.uint64())])
+# Texts of components that an earlier run compared.
+KNOWN = pa.schema(
+    [
+        ("doc_id", pa.uint64()),
+        ("text_id", pa.uint64()),
+        ("root", pa.uint64()),
+        ("copies", pa.int64()),
+        ("n_tokens", pa.int64()),
+    ]
+)
+NO_BLOCK = (1 << 64) - 1  # of these texts
+# Such texts, with about 500 bytes of pairs each. A component is not cut, however large it is.
+KNOWN_A_RANGE, MOST_KNOWN_A_RANGE = 1 << 13, 1 << 18
 
 
 def wanted_schema(permutations: int) -> pa.Schema:
@@ -49,20 +69,29 @@ def wanted_schema(permutations: int) -> pa.Schema:
 
 @dataclass(frozen=True)
 class Plan:
-    """Components and blocks: `labels` by text_id, `cuts` one row a run of blocks."""
+    """Components and blocks: `labels` by text_id, `cuts` one row a run of blocks, `units` the
+    fingerprints by root, `changed` the roots (sorted) of those that are not known, `compared` how
+    many these are, and `known`, ranges of roots that hold all components known already."""
 
     labels: str
     cuts: str
+    units: str
+    changed: str
+    compared: int
+    known: tuple[KeyRange, ...]
 
 
 @dataclass(frozen=True)
 class Assigned:
-    """One key range of texts and edges with their blocks: what to read again, what to compare."""
+    """One key range of texts and edges with their blocks: what to read again, what to compare, and
+    the texts that need neither because their components are known."""
 
     wanted: str
     edges: str
     block_pairs: tuple[int, ...]
     texts: int
+    known: str
+    known_texts: int
 
 
 def components(
@@ -99,10 +128,42 @@ def block_of(text_id: NDArray[np.uint64], root: NDArray[np.uint64], cuts: pa.Tab
     return uint64(cuts, "first_block")[run] + spread % uint64(cuts, "parts")[run]
 
 
-def plan(forests: Sequence[str], texts: Sequence[TextsResult], keys: Sequence[KeyRange], path: str) -> Plan:
-    """Find the components of all surviving edges and cut them into blocks."""
+def plan(
+    forests: Sequence[str],
+    texts: Sequence[TextsResult],
+    keys: Sequence[KeyRange],
+    path: str,
+    *,
+    sums: Sequence[str],
+    earlier: Sequence[str],
+) -> Plan:
+    """Find the components of all surviving edges and cut those that are not known into blocks.
+
+    Args:
+        sums: see `units.EDGE_SUMS`. earlier: the units that an earlier run compared.
+    """
     edges = pa.concat_tables([FOREST.empty_table(), *(read_work(part) for part in forests)])
     nodes, roots, _ = components(uint64(edges, "left"), uint64(edges, "right"))
+    tokens = _tokens(nodes, texts, keys)
+    distinct, place = np.unique(roots, return_inverse=True)
+    found = fingerprints(nodes, tokens, place, len(distinct), sums)
+    known = known_units(distinct, found, earlier)
+    weight = np.bincount(place, tokens, len(distinct)).astype(np.int64)
+    cuts = cut_blocks(distinct[~known], weight[~known])
+    sizes = np.bincount(place, minlength=len(distinct))
+    return Plan(
+        write_work(table_of(LABELS, nodes, roots, known[place]), f"{path}-labels.parquet", "text_id"),
+        write_work(cuts, f"{path}-cuts.parquet"),
+        write_work(table_of(UNITS, distinct, found), f"{path}-units.parquet", "root"),
+        write_work(table_of(ROOTS, distinct[~known]), f"{path}-changed.parquet"),
+        int(np.count_nonzero(~known)),
+        _spans(distinct[known], sizes[known]),
+    )
+
+
+def _tokens(
+    nodes: NDArray[np.uint64], texts: Sequence[TextsResult], keys: Sequence[KeyRange]
+) -> NDArray[np.int64]:
     tokens = np.zeros(len(nodes), np.int64)
     for result, span in zip(texts, keys, strict=True):
         table = read_range(result.texts, "text_id", span, ("n_tokens",))
@@ -111,15 +172,27 @@ def plan(forests: Sequence[str], texts: Sequence[TextsResult], keys: Sequence[Ke
         first, last = np.searchsorted(nodes, np.array([span[0], min(span[1], END_OF_KEYS - 1)], np.uint64))
         here = slice(first, None if span[1] == END_OF_KEYS else last)
         tokens[here] = table.column("n_tokens").to_numpy()[np.searchsorted(text_id, nodes[here])]
-    distinct, place = np.unique(roots, return_inverse=True)
-    weight = np.bincount(place, tokens, len(distinct)).astype(np.int64)
-    labels = write_work(table_of(LABELS, nodes, roots), f"{path}-labels.parquet", "text_id")
-    return Plan(labels, write_work(_cuts(distinct, weight), f"{path}-cuts.parquet"))
+    return tokens
 
 
-def _cuts(roots: NDArray[np.uint64], weight: NDArray[np.int64]) -> pa.Table:
-    # A run of blocks begins where the weight passes another multiple of the block size, and
-    # before and after every component that fills more than a block by itself.
+def _spans(roots: NDArray[np.uint64], sizes: NDArray[np.int64]) -> tuple[KeyRange, ...]:
+    # Ranges of roots with about equally many texts: roots are the smallest of several numbers and
+    # crowd at the low end.
+    if not len(roots):
+        return ()
+    total = int(sizes.sum())
+    parts = len(ranges_for(total, KNOWN_A_RANGE, MOST_KNOWN_A_RANGE))
+    number = (np.cumsum(sizes) - sizes) * parts // total
+    begins = [int(root) for root in roots[starts_of_runs(number)]]
+    return tuple(pairwise([0, *begins[1:], END_OF_KEYS]))
+
+
+def cut_blocks(roots: NDArray[np.uint64], weight: NDArray[np.int64]) -> pa.Table:
+    """Cut components, in order of their roots, into blocks: a table of `CUTS` for `block_of`.
+
+    A run of blocks begins where the weight passes another multiple of the block size, and before
+    and after every component that fills more than a block by itself.
+    """
     large = weight > BLOCK_TOKENS
     filled = (np.cumsum(weight) - weight) // BLOCK_TOKENS
     begins = np.ones(len(roots), np.bool_)
@@ -140,7 +213,7 @@ def assign(
     segments: Sequence[Segment],
     permutations: int,
 ) -> Assigned:
-    """Give the texts and edges of a key range their blocks.
+    """Give the texts and edges of a key range their blocks, and leave out what is known.
 
     Args:
         survivors: edges sorted by right; both ends of an edge have the same root.
@@ -148,23 +221,30 @@ def assign(
     labels = read_range(plan.labels, "text_id", keys)
     cuts = read_work(plan.cuts)
     node, root = uint64(labels, "text_id"), uint64(labels, "root")
-    known = read_ranges([texts.texts], "text_id", keys, TEXTS)
-    at = np.searchsorted(uint64(known, "text_id"), node)
-    doc_id, copies, n_tokens = (known.column(c).to_numpy()[at] for c in ("doc_id", "copies", "n_tokens"))
+    known = labels.column("known").to_numpy()
+    held = read_ranges([texts.texts], "text_id", keys, TEXTS)
+    at = np.searchsorted(uint64(held, "text_id"), node)
+    doc_id, copies, n_tokens = (held.column(c).to_numpy()[at] for c in ("doc_id", "copies", "n_tokens"))
     order = np.argsort(doc_id)
-    block = block_of(node, root, cuts)
-    sketches = binary_rows(sketches_of(segments, keys, permutations, node)[order])
-    columns = (column[order] for column in (doc_id, node, block, root, copies, n_tokens))
-    wanted = table_of(wanted_schema(permutations), *columns, sketches)
+    fresh, old = order[~known[order]], order[known[order]]
+    sketches = binary_rows(sketches_of(segments, keys, permutations, node[fresh]))
+    block = block_of(node[fresh], root[fresh], cuts)
+    numbers = doc_id[fresh], node[fresh], block, root[fresh], copies[fresh], n_tokens[fresh]
     edges = read_range(survivors, "right", keys, ("left",))
     left, right = uint64(edges, "left"), uint64(edges, "right")
-    edge_root = root[np.searchsorted(node, right)]
+    at = np.searchsorted(node, right)
+    compared = ~known[at]
+    left, right, edge_root = left[compared], right[compared], root[at[compared]]
     pairs = block_pairs(block_of(left, edge_root, cuts), block_of(right, edge_root, cuts))
+    recalled = table_of(KNOWN, *(column[old] for column in (doc_id, node, root, copies, n_tokens)))
+    wanted = table_of(wanted_schema(permutations), *numbers, sketches)
     return Assigned(
         write_work(wanted, f"{path}-wanted.parquet", "doc_id"),
         write_block_edges(pairs, left, right, f"{path}-edges.parquet"),
         tuple(np.unique(pairs).tolist()),
-        len(node),
+        len(fresh),
+        write_work(recalled, f"{path}-known.parquet", "doc_id"),
+        len(old),
     )
 
 

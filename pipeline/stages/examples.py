@@ -1,12 +1,13 @@
 """Texts to look at: of the largest and the loosest clusters, the representative and the text least like it.
 
 They are read when the rest is known, from just the pieces they are in, so that whoever looks at a
-run later needs no audited data.
+run later needs no audited data. Those that an earlier run read are not read again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -14,7 +15,7 @@ import pyarrow as pa
 from pipeline.artifacts import frame, read_work, write_output, write_work
 from pipeline.errors import InputChangedError
 from pipeline.schemas import EXAMPLES
-from pipeline.stages.inputs import Shard, check_unchanged
+from pipeline.stages.inputs import Shard, ShardPiece, check_unchanged
 from pipeline.stages.places import Places
 from pipeline.stages.scan import ScanParameters
 from pipeline.stages.sets import read_again
@@ -29,6 +30,7 @@ TEXTS = pa.schema(
         *((name, pa.large_string()) for name in ("uri", "id", "source")),
         ("n_bytes", pa.int64()),
         ("text", pa.large_string()),
+        ("content", pa.large_string()),  # of its file, see `inputs.Inspected`
     ]
 )
 
@@ -67,30 +69,60 @@ def shards_of(doc_ids: Sequence[int], shards: Sequence[Shard], places: str) -> l
 
 
 def read_examples(
-    shard: Shard, path: str, *, doc_ids: Sequence[int], places: str, parameters: ScanParameters
+    shard: Shard,
+    path: str,
+    *,
+    doc_ids: Sequence[int],
+    places: str,
+    parameters: ScanParameters,
+    earlier: Sequence[str] = (),
 ) -> str:
-    """Read the beginnings of those of some documents that are in a shard; returns the path of `TEXTS`."""
-    located = Places(places)
-    found = []
+    """Read the beginnings of those of some documents that are in a shard; returns the path of `TEXTS`.
+
+    Args:
+        earlier: what this function wrote in an earlier run, if anything.
+    """
+    located, known = Places(places), _known(earlier)
+    found: list[tuple[Any, ...]] = []
     firsts, counts = located.first_docs(shard.number).tolist(), located.rows(shard.number).tolist()
     for item, first, count in zip(shard.pieces, firsts, counts, strict=True):
         waiting = {doc_id - first for doc_id in doc_ids if first <= doc_id < first + count}
-        if not waiting:
-            continue
-        for rows in read_again(item, parameters):
-            at = {row: i for i, row in enumerate(rows.rows.to_pylist()) if row in waiting}
-            for row, i in at.items():
-                text = rows.texts[i].as_py()
-                source = item.source if rows.sources is None else rows.sources[i].as_py()
-                labels = (None if rows.ids is None else rows.ids[i].as_py(), source)
-                shown = text[: 4 * CHARACTERS].decode("utf-8", "replace")[:CHARACTERS]
-                found.append((first + row, item.file.shown_uri, *labels, len(text), shown))
-            waiting -= at.keys()
-            if not waiting:
-                break
-        check_unchanged(item.file)
+        for row in sorted(waiting):
+            again = known.get((item.content, (first + row) & 0xFFFFFFFF))
+            if again is not None:
+                id_, source, *text = again
+                source = item.source if parameters.columns.source is None else source
+                found.append((first + row, item.file.shown_uri, id_, source, *text, item.content))
+                waiting.discard(row)
+        if waiting:
+            found += _read(item, first, waiting, parameters)
     table = pa.Table.from_pylist([dict(zip(TEXTS.names, row, strict=True)) for row in found], TEXTS)
     return write_work(table, path)
+
+
+def _known(earlier: Sequence[str]) -> dict[tuple[str, int], tuple[Any, ...]]:
+    # By file and row. There are at most two a chosen cluster.
+    rows = [row for path in earlier for row in read_work(path).to_pylist()]
+    names = ("id", "source", "n_bytes", "text")
+    return {(row["content"], row["doc_id"] & 0xFFFFFFFF): tuple(row[n] for n in names) for row in rows}
+
+
+def _read(
+    item: ShardPiece, first: int, waiting: set[int], parameters: ScanParameters
+) -> Iterator[tuple[Any, ...]]:
+    # Rows of `TEXTS`, of the waiting rows of a piece.
+    for rows in read_again(item, parameters):
+        at = {row: i for i, row in enumerate(rows.rows.to_pylist()) if row in waiting}
+        for row, i in at.items():
+            text = rows.texts[i].as_py()
+            source = item.source if rows.sources is None else rows.sources[i].as_py()
+            labels = (None if rows.ids is None else rows.ids[i].as_py(), source)
+            shown = text[: 4 * CHARACTERS].decode("utf-8", "replace")[:CHARACTERS]
+            yield first + row, item.file.shown_uri, *labels, len(text), shown, item.content
+        waiting -= at.keys()
+        if not waiting:
+            break
+    check_unchanged(item.file)
 
 
 def write_examples(chosen: str, texts: Sequence[str], path: str) -> int:

@@ -27,7 +27,8 @@ from pipeline.mixture import MILLION
 from pipeline.risk import worth_of_similarity
 from pipeline.sketching import estimated, least_above_chance
 from pipeline.stages.clusters import MEMBERS
-from pipeline.stages.pairs import BEST, SIMILAR
+from pipeline.stages.comparison import SIMILAR
+from pipeline.stages.pairs import BEST
 from pipeline.stages.runs import starts_of_runs
 from pipeline.stages.scan import Segment, sketches_of
 from pipeline.stages.texts import TEXTS, TextsResult

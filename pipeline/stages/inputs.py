@@ -6,19 +6,24 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import fsspec
+import pyarrow as pa
 import xxhash
 from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.errors import ConfigError, InputChangedError, InputError
 from pipeline.readers.formats import format_of, pieces
-from pipeline.readers.opening import open_file
+from pipeline.readers.opening import compression_of, open_file
 from pipeline.readers.rows import Piece
 
 EDGE_BYTES = 1 << 16  # bytes of a file's head and tail that its fingerprint covers
+WHOLE_BYTES = 1 << 22  # read at once of a file that is hashed whole
+# How the files end that say behind their footer how long it is, and how much stands there.
+_FOOTERS = {b"PAR1": 8, b"ARROW1": 10}
 MAX_FILES = 1 << 32  # file_id is the high half of doc_id
 
 
@@ -51,11 +56,17 @@ class Listing:
 
 @dataclass(frozen=True)
 class Inspected:
-    """What a first look into a file found: its fingerprint and pieces, or what is wrong with it."""
+    """What a first look into a file found: its fingerprint and pieces, or what is wrong with it.
+
+    `content` is by what an index knows the file's content: equal in two runs, the file is not read
+    again. It takes in how the file is to be read, and every byte, or, of a large file, the fingerprint
+    and what the store says of its last change; see `_content`.
+    """
 
     fingerprint: str
     pieces: tuple[Piece, ...]
     problem: InputError | None = None
+    content: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,7 @@ class ShardPiece:
     file: InputFile
     piece: Piece
     source: str | None
+    content: str = ""
 
 
 @dataclass(frozen=True)
@@ -170,13 +182,8 @@ def list_files(patterns: Sequence[str], format: str) -> Listing:
 def _of_folder(
     named: dict[str, str | None], root: str, format: str
 ) -> tuple[dict[str, str | None], Counter[str]]:
-    # Runs that were written into the folder are no input of the next one.
-    runs = tuple(
-        name.removesuffix("run.json")
-        for name in named
-        if name.endswith("/run.json") and f"{name.removesuffix('run.json')}inputs.parquet" in named
-    )
-    audits = {name for name in named if name.startswith(runs)} if runs else set()
+    ours = _written_by_audits(named)
+    audits = {name for name in named if name.startswith(ours)} if ours else set()
     visible = {
         name: kind for name, kind in named.items() if name not in audits and not _hidden(name, root, kind)
     }
@@ -193,6 +200,21 @@ def _of_folder(
     return taken, Counter(why(name, kind) for name, kind in named.items() if name not in taken)
 
 
+def _written_by_audits(names: Iterable[str]) -> tuple[str, ...]:
+    # Folders of runs, and of what runs keep for later ones, are no input of the next run.
+    runs, indexes, scans, tables = set(), set(), set(), set()
+    for name in names:
+        folder, _, last = name.rpartition("/")
+        if last == "run.json":
+            runs.add(folder)
+        elif last == "inputs.parquet":
+            tables.add(folder)
+        elif last == "index.json":
+            indexes.add(folder)
+        scans |= {name[: found.start()] for found in re.finditer("(?=/scan/)", name)}
+    return tuple(f"{folder}/" for folder in sorted(runs & tables | indexes & scans))
+
+
 def _input_file(uri: str, kind: str | None, format: str, info: dict[str, Any]) -> InputFile:
     if format == "auto" and kind is None:
         raise ConfigError(
@@ -204,35 +226,77 @@ def _input_file(uri: str, kind: str | None, format: str, info: dict[str, Any]) -
     return InputFile(uri, kind or format if format == "auto" else format, int(info["size"]), _stamp(info))
 
 
-def inspect(files: Sequence[InputFile], shard_bytes: int) -> list[Inspected]:
-    """A first look into each of some files."""
-    return [_inspect(file, shard_bytes) for file in files]
+def inspect(files: Sequence[InputFile], shard_bytes: int, whole: bool = False) -> list[Inspected]:
+    """A first look into each of some files; with `whole` all of it is read, for its content."""
+    return [_inspect(file, shard_bytes, whole) for file in files]
 
 
-def _inspect(file: InputFile, shard_bytes: int) -> Inspected:
+def _inspect(file: InputFile, shard_bytes: int, whole: bool) -> Inspected:
     try:
         print_of_file = fingerprint(file)
-        return Inspected(print_of_file, tuple(pieces(file.uri, file.format, file.size_bytes, shard_bytes)))
-    except InputChangedError:
-        raise
+        content = _content(file, print_of_file, whole)
+        found = tuple(pieces(file.uri, file.format, file.size_bytes, shard_bytes))
+        return Inspected(print_of_file, found, content=content)
     except InputError as error:
         return Inspected("", (), error)
 
 
 def fingerprint(file: InputFile) -> str:
-    """XXH3-128, in hex, of a file's size, head and tail. The same wherever the file lies."""
+    """XXH3-128, in hex, of a file's size, head and tail. The same wherever the file lies.
+
+    The tail takes in the footer of a Parquet or Arrow file, which tells its parts.
+    """
     digest = xxhash.xxh3_128(file.size_bytes.to_bytes(8, "little"))
+    with _readable(file), open_file(file.uri) as stream:
+        digest.update(stream.read(EDGE_BYTES))
+        if file.size_bytes > EDGE_BYTES:
+            digest.update(_tail(stream, file.size_bytes))
+    return digest.hexdigest()
+
+
+def _content(file: InputFile, print_of_file: str, whole: bool) -> str:
+    kind = f"{file.format} {compression_of(file.uri)} {file.size_bytes}"
+    # A fingerprint of head and tail that meet has seen every byte: such a file may be touched or copied.
+    if file.size_bytes <= 2 * EDGE_BYTES:
+        return f"{kind} {print_of_file}"
+    # Where a store tells no time of the last change, nothing else tells of one in the middle.
+    if whole or not file.stamp:
+        return f"{kind} whole {_hash_of_all(file)}"
+    return f"{kind} {print_of_file} {file.stamp}"
+
+
+def _hash_of_all(file: InputFile) -> str:
+    digest = xxhash.xxh3_128()
+    with _readable(file), open_file(file.uri) as stream:
+        while block := stream.read(WHOLE_BYTES):
+            digest.update(block)
+    check_unchanged(file)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _readable(file: InputFile) -> Iterator[None]:
     try:
-        with open_file(file.uri) as stream:
-            digest.update(stream.read(EDGE_BYTES))
-            if file.size_bytes > EDGE_BYTES:
-                stream.seek(max(file.size_bytes - EDGE_BYTES, EDGE_BYTES))
-                digest.update(stream.read(EDGE_BYTES))
+        yield
     except (OSError, ValueError) as error:
         raise InputError(
             "cannot read a file", where=file.uri, got=error, fix="check its permissions"
         ) from None
-    return digest.hexdigest()
+
+
+def _tail(stream: pa.NativeFile, size_bytes: int) -> bytes:
+    # What follows the head, EDGE_BYTES of it or as much as the footer takes.
+    stream.seek(max(size_bytes - EDGE_BYTES, EDGE_BYTES))
+    tail: bytes = stream.read(EDGE_BYTES)
+    footer = next((n for magic, n in _FOOTERS.items() if tail.endswith(magic)), None)
+    if footer is None or len(tail) < footer:
+        return tail
+    n_bytes = int.from_bytes(tail[-footer : 4 - footer], "little", signed=True) + footer
+    if n_bytes <= len(tail) or n_bytes > size_bytes - EDGE_BYTES:
+        return tail
+    stream.seek(size_bytes - n_bytes)
+    whole: bytes = stream.read(n_bytes)
+    return whole
 
 
 def check_unchanged(file: InputFile) -> None:
@@ -268,16 +332,3 @@ def source_of(uri: str, expression: str | None) -> str | None:
     """The source that a path expression finds in a URI, None if it does not match."""
     match = re.search(expression, uri) if expression is not None else None
     return match[1] if match else None
-
-
-def shards(found: Iterable[ShardPiece], shard_bytes: int) -> Iterator[Shard]:
-    """Gather pieces, in order, into shards of about `shard_bytes` (at least one piece each)."""
-    number, held, size = 0, list[ShardPiece](), 0
-    for item in found:
-        if held and size + item.piece.size_bytes > shard_bytes:
-            yield Shard(number, tuple(held))
-            number, held, size = number + 1, [], 0
-        held.append(item)
-        size += item.piece.size_bytes
-    if held:
-        yield Shard(number, tuple(held))

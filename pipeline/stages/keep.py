@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from pipeline.artifacts import KeyRange, frame, read_ranges, read_work, write_output, write_work
 from pipeline.errors import ConfigError
-from pipeline.schemas import BINS, CUTS, KEEP
+from pipeline.list_schemas import CUTS, KEEP
+from pipeline.schemas import BINS
 from pipeline.stages.cuts import PLACES, cut_documents
 
 FIRST = pa.schema([("key", pa.uint64()), ("n_tokens", pa.int64()), ("doc_id", pa.uint64())])

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from pipeline.artifacts import KeyRange, frame, read_ranges, read_work, write_work
 from pipeline.kernels.overlap import shared
 from pipeline.stages.clusters import LABELS
+from pipeline.stages.cutting import PASSAGE_LABELS
 from pipeline.stages.documents import BY_SOURCE
 from pipeline.stages.runs import starts_of_runs
 from pipeline.stages.texts import TEXT_LABELS
-from pipeline.stages.unitigs import PASSAGE_LABELS
 
 LARGEST = 200  # names with rows of their own: 40,000 pairs
 NONE = -1  # the rank of documents without a name

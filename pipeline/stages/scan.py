@@ -56,12 +56,16 @@ class ScanParameters:
 
 @dataclass(frozen=True)
 class Segment:
-    """A written part of a scanned shard."""
+    """A written part of a scanned shard.
+
+    `anchors` counts distinct ones. `name` is the same in two runs where the files on disk are.
+    """
 
     shard: int
     path: str
     documents: int
-    anchors: int = 0  # distinct ones
+    anchors: int = 0
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -298,7 +302,7 @@ class _Segments:
         """Write what is held, if anything, as one segment."""
         documents = sum(len(table) for table in self.documents)
         if documents:
-            path = self.folder / f"{self.shard.number:06d}-{len(self.written):04d}"
+            path = self.folder / f"{len(self.written):04d}"
             texts = pa.concat_tables(self.texts)
             anchors = 0
             if self.scratch.parameters.passage_tokens:
@@ -325,7 +329,7 @@ def _bands(text_ids: NDArray[np.uint64], keys: NDArray[np.uint64]) -> pa.Table:
 
 
 def scan(shard: Shard, parameters: ScanParameters, folder: str, reject_bad_files: bool) -> ScanResult:
-    """Scan a shard and write its segments under `folder`.
+    """Scan a shard and write its segments into `folder`, which is its own.
 
     Raises:
         InputError: a file cannot be read (unless bad files are to be rejected).
@@ -362,7 +366,7 @@ def scan(shard: Shard, parameters: ScanParameters, folder: str, reject_bad_files
     table = pa.Table.from_pylist(
         [dict(zip(REJECTED.names, reject, strict=True)) for reject in rejects], REJECTED
     )
-    return replace(result, rejects=write_work(table, Path(folder) / f"{shard.number:06d}-rejects.parquet"))
+    return replace(result, rejects=write_work(table, Path(folder) / "rejects.parquet"))
 
 
 def sketches_of(

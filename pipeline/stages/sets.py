@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.artifacts import read_ranges, uint64, write_work
@@ -32,6 +33,7 @@ def sets_schema(permutations: int) -> pa.Schema:
     rest = [
         ("sketch", pa.binary(permutations)),
         ("source", pa.large_string()),
+        ("shingle_count", pa.int64()),
         ("shingles", pa.large_binary()),
     ]
     return pa.schema([*fields, *rest])
@@ -110,6 +112,14 @@ def composed_sets(
     return parts, text_ids
 
 
+def write_sets(rows: pa.Table, shingles: pa.LargeBinaryArray, path: str) -> str:
+    """Write texts, sorted by block, with their sources and sets."""
+    counts = pc.divide(pc.binary_length(shingles), 8)
+    return write_work(
+        rows.append_column("shingle_count", counts).append_column("shingles", shingles), path, "block"
+    )
+
+
 class _Output:
     """Collects sets and writes them, sorted by block, whenever enough are held."""
 
@@ -132,9 +142,8 @@ class _Output:
             rows = pa.concat_tables(self.rows)
             order = np.argsort(uint64(rows, "block"), kind="stable")
             shingles = binary_of([self.parts[i] for i in order])
-            rows = rows.take(pa.array(order)).append_column("shingles", shingles)
             path = f"{self.path}-{len(self.written):04d}.parquet"
-            self.written.append(write_work(rows, path, "block"))
+            self.written.append(write_sets(rows.take(pa.array(order)), shingles, path))
         self.rows, self.parts, self.held_bytes = [], [], 0
 
 
@@ -182,10 +191,23 @@ def read_sets(
         InputChangedError: a file is not what the scan read.
     """
     located = Places(places)
+    table = wanted_of_shard(shard, located, wanted, parameters.permutations)
+    return read_wanted_sets(shard, table, path, located, parameters)
+
+
+def wanted_of_shard(shard: Shard, located: Places, wanted: Sequence[str], permutations: int) -> pa.Table:
+    """The wanted texts whose documents are in a shard, by doc_id."""
     firsts, counts = located.first_docs(shard.number), located.rows(shard.number)
     span = int(firsts[0]), int(firsts[-1]) + int(counts[-1])
-    table = read_ranges(wanted, "doc_id", span, wanted_schema(parameters.permutations))
-    table = table.take(pa.array(np.argsort(uint64(table, "doc_id"))))
+    table = read_ranges(wanted, "doc_id", span, wanted_schema(permutations))
+    return table.take(pa.array(np.argsort(uint64(table, "doc_id"))))
+
+
+def read_wanted_sets(
+    shard: Shard, table: pa.Table, path: str, located: Places, parameters: ScanParameters
+) -> list[str]:
+    """The same as `read_sets` for texts of the shard that are at hand, by doc_id."""
+    firsts, counts = located.first_docs(shard.number), located.rows(shard.number)
     doc_id = uint64(table, "doc_id")
     output = _Output(path)
     scratch = SetScratch.new()

@@ -22,16 +22,19 @@ from pipeline.sketching import estimated, least_estimate
 from pipeline.stages.candidates import EDGES, distinct_edges
 from pipeline.stages.components import write_forest
 from pipeline.stages.scan import Segment, sketches_of
+from pipeline.stages.units import write_edge_sums
 
 _COMPARED_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
 class Survivors:
-    """One key range of edges after the sketches were compared: sorted by right, and its forest."""
+    """One key range of edges after the sketches were compared: sorted by right, its forest, and what
+    it adds to the fingerprints of components."""
 
     edges: str
     forest: str
+    sums: str
     compared: int
     kept: int
 
@@ -82,10 +85,11 @@ def filter_right(
     )
     left, right = left[near], right[near]
     order = np.lexsort((left, right))
-    edges = table_of(EDGES, left[order], right[order])
+    left, right = left[order], right[order]
     return Survivors(
-        write_work(edges, f"{path}-edges.parquet", "right"),
+        write_work(table_of(EDGES, left, right), f"{path}-edges.parquet", "right"),
         write_forest(left, right, f"{path}-forest.parquet"),
+        write_edge_sums(left, right, f"{path}-sums.parquet"),
         len(table),
         len(left),
     )

@@ -45,7 +45,7 @@ def write_spans(span: KeyRange, output: str, path: str, *, counted: Sequence[str
         span: range of doc_id. output: the part's file. path: of the table of texts.
         counted: see `passages.write_passages`.
     """
-    rows = _in_order(read_ranges(counted, "doc_id", span, COUNTED))
+    rows = _in_order(read_ranges(counted, "doc_id", span, COUNTED).combine_chunks())
     if not len(rows):
         nothing = (0,) * len(_EDGES)
         return SpansResult(write_work(REPEATING.empty_table(), path, "text_id"), nothing, nothing, 0)

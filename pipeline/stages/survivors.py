@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pipeline.artifacts import KeyRange, read_numbered_range, table_of, write_work
 from pipeline.stages.anchors import pair_order
-from pipeline.stages.runs import run_starts
+from pipeline.stages.runs import alike, alone, run_starts
 from pipeline.stages.scan import Segment
 
 # A survivor's number: that of its segment, of its row there, and which of the three it is.
@@ -68,25 +68,19 @@ def find_survivors(keys: KeyRange, path: str, *, segments: Sequence[Segment]) ->
 
 
 def _kinds(gram: NDArray[np.uint64], context: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    many = (context & _MANY).astype(np.bool_)
-    bare = context & _CONTEXT
+    kinds = np.zeros(len(gram), np.uint8)
     order = np.argsort(gram)
     new = run_starts(gram[order])
-    starts = np.flatnonzero(new)
-    kinds = np.zeros(len(gram), np.uint8)
-    if not len(starts):
-        return kinds
-    contexts = bare[order]
-    alike = np.minimum.reduceat(contexts, starts) == np.maximum.reduceat(contexts, starts)
-    repeated = (np.diff(np.append(starts, len(order))) > 1) | np.logical_or.reduceat(many[order], starts)
+    # A gram with one row, which stands for one anchor, does not survive.
+    kept = ~alone(new) | (context[order] & _MANY).astype(np.bool_)
+    order, new = order[kept], new[kept]
+    bare = context[order] & _CONTEXT
     run = np.cumsum(new) - 1
-    kinds[order] = np.where(repeated & alike, SETTLED, np.where(repeated, SINGLE, NONE)).astype(np.uint8)[run]
-    mixed = np.flatnonzero(kinds == SINGLE)
-    by_pair = mixed[pair_order(gram[mixed], bare[mixed])]
-    first_of_pair = run_starts(gram[by_pair], bare[by_pair])
-    firsts = np.flatnonzero(first_of_pair)
-    if len(firsts):
-        several = np.diff(np.append(firsts, len(by_pair))) > 1
-        several |= np.logical_or.reduceat(many[by_pair], firsts)
-        kinds[by_pair] = np.where(several, SEVERAL, SINGLE).astype(np.uint8)[np.cumsum(first_of_pair) - 1]
+    mixed = ~alike(bare, new, run)[run]
+    kinds[order] = np.where(mixed, SINGLE, SETTLED)
+    among = order[mixed]
+    by_pair = among[pair_order(gram[among], bare[mixed])]
+    first_of_pair = run_starts(gram[by_pair], context[by_pair] & _CONTEXT)
+    twice = ~alone(first_of_pair) | (context[by_pair] & _MANY).astype(np.bool_)
+    kinds[by_pair[twice]] = SEVERAL
     return kinds

@@ -14,14 +14,16 @@ from pipeline.kernels.overlap import shared
 from pipeline.kernels.resemblance import look_again, words
 from pipeline.kernels.sets import shared_counts, table_mask
 from pipeline.kernels.stars import stars
-from pipeline.kernels.windows import Runs, plan_stretches, stretches
+from pipeline.kernels.unitigs import sign
+from pipeline.kernels.windows import Runs
 from pipeline.readers.rows import Columns
+from pipeline.stages.chosen import Chosen, chosen_of, chosen_table
 from pipeline.stages.components import components
 from pipeline.stages.scan import ScanParameters, Scratch, scan_texts
 from pipeline.stages.sets import SetScratch
+from pipeline.stages.stretches import TextScratch, read_part, wanted_of
 from pipeline.stages.survivors import SINGLE
 from pipeline.stages.unitigs import Cutter, cut_table
-from pipeline.stages.windows import TextScratch, Wanted, read_part
 
 _TEXTS = ("one two three four five six", "ﬁne Größe 東京 e\u0301", "")
 
@@ -39,8 +41,9 @@ def warm() -> None:
     shared_counts(values, offsets, first, first + 1, 0.5, table, np.zeros(1, np.int64))
     sketches, numbers = words(np.zeros((2, 8), np.uint8))[0], np.arange(2)
     tally, sent, agreement, left, right = (np.zeros(2, np.int64) for _ in range(5))
-    flags, starts = np.zeros(2, np.bool_), np.array([0, 2])
-    look_again(sketches, starts, numbers, 0, 1, 1, 1, 1, tally, sent, agreement, flags, left, right)
+    flags, starts, tries = np.zeros(2, np.bool_), np.array([0, 2]), np.ones(1, np.int64)
+    scratch = tally, sent, agreement, flags, flags.copy(), left, right
+    look_again(sketches, starts, numbers, 0, tries, 1, 1, 1, *scratch)
     _warm_sums(sketches, starts)
     _warm_passages(texts.slice(0, 1))
 
@@ -58,13 +61,14 @@ def _warm_passages(texts: pa.LargeBinaryArray) -> None:
     (text_id,) = scan_texts(texts, Scratch(ScanParameters(Columns(), 5, 8, 1, 2, 4)))[0].normalised[:, 0]
     ends, windows = np.array([0, 1]), np.ones(1, np.uint16)
     runs = Runs(np.full(1, SINGLE, np.uint8), windows, np.zeros(1, np.int64), np.ones(1, np.bool_))
-    parts = stretches(1)
-    plan_stretches(ends, runs, 6, parts)
-    hashes = np.zeros(2, np.uint64)
-    ids, one = np.array([text_id]), np.ones(1, np.int64)
-    wanted = Wanted(ids, ids, one, ids, ids, ends, runs, parts, ends, hashes[:1], hashes[1:])
+    one, ids, held = np.ones(1, np.int64), np.array([text_id]), np.zeros(1, np.bool_)
+    chosen = Chosen(one, ids, ids, one, ids, ids, ends, runs)
+    wanted = wanted_of(chosen, np.zeros(1, np.int64), 6, 1)
     table = read_part(texts, np.zeros(1, np.int64), wanted, TextScratch(sampler(6)))
-    cut_table(table, Cutter(6, np.full(1, 4, np.uint8)))
+    again, _ = chosen_of(chosen_table(chosen, held))
+    flags = np.full(1, 4, np.uint8)
+    sign(again.ends, again.runs, flags, ids)
+    cut_table(table, Cutter(6, again.runs, flags))
     # Columns of a table cannot be written to, the sum of two can.
     column, edges = pa.array(ends).to_numpy(), np.ones(1, np.int64)
     for stops in (column[1:], ends[1:]):

@@ -7,7 +7,7 @@ first measured, and its input has been read, so all start with warm caches. Memo
 the whole process tree, see measure.py; what recall and precision mean, see score.py.
 
 Repeated passages have tables of their own, beside suffix arrays of the same text, see passages.py; one
-more tells how time and memory grow with the text.
+more tells how time and memory grow with the text, and one what an audit costs that finds an index.
 
 Examples:
   python tests/bench/bench.py --quick
@@ -24,6 +24,8 @@ from pathlib import Path
 
 from figures import figures_of
 from goals import goals_of
+from incremental import DATA_SET as NIGHTS_DATA_SET
+from incremental import measure_nights, nights_goals, nights_lines
 from kept_truth import truth_of
 from machine import cores, machine_facts, machine_lines
 from passage_goals import passage_goals, scaling_goals
@@ -42,8 +44,8 @@ from warm_start import measure_warm_start, warm_start_goals, warm_start_lines
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WARM_START_SET = "spdx-licences"
-SCALING = "scaling"
-SETS = (*(plan.name for plan in PLANS), SCALING, WARM_START_SET)
+SCALING, NIGHTS = "scaling", "nights"
+SETS = (*(plan.name for plan in PLANS), SCALING, NIGHTS, WARM_START_SET)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -61,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             (_passages if plan.passages else _table)(plan, given, place, record)
     if SCALING in given.sets:
         _scaling(given, place, record)
+    if NIGHTS in given.sets:
+        _nights(given, place, record)
     if WARM_START_SET in given.sets:
         _warm_start(given, place, record)
 
@@ -157,6 +161,17 @@ def _scaling(given: argparse.Namespace, place: Place, record: Record) -> None:
     goals = scaling_goals(rows)
     print("\n".join([passage_table(rows), "Goals:", *map(goal_line, goals)]), flush=True)
     record.add_table(SCALING, trials, rows, goals)
+
+
+def _nights(given: argparse.Namespace, place: Place, record: Record) -> None:
+    print(f"\n{NIGHTS}: {NIGHTS_DATA_SET} with an index, 1 % of it new", flush=True)
+    nights = measure_nights(given.data, _runs(given), given.quick, place)
+    if nights is None:
+        print(f"  skipped: no Parquet files in {given.data / NIGHTS_DATA_SET}")
+        return
+    goals = nights_goals(nights)
+    print("\n".join([*nights_lines(nights), "Goals:", *map(goal_line, goals)]), flush=True)
+    record.add_nights(nights, goals)
 
 
 def _truths(trials: Sequence[Trial], work: Path) -> dict[Documents, Truth | None]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from figures import Figures
 from goals import Goal
+from incremental import Nights
 from measure import Measurement
 from score import Score
 from trials import Trial
@@ -36,6 +37,14 @@ class Record:
         self._content["warm_start"] = {
             "runs": [run_record(run) for run in runs],
             "failure": failure,
+            "goals": [goal_record(goal) for goal in goals],
+        }
+        self._write()
+
+    def add_nights(self, nights: Sequence[Nights], goals: Sequence[Goal]) -> None:
+        """Add the audits that found an index, a size each."""
+        self._content["nights"] = {
+            "sizes": [{**asdict(night), "share": night.share} for night in nights],
             "goals": [goal_record(goal) for goal in goals],
         }
         self._write()

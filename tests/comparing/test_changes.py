@@ -11,9 +11,9 @@ import pytest
 
 from pipeline import schemas
 from pipeline.artifacts import write_output
-from pipeline.comparing.changes import WORSE_IF_LESS, WORSE_IF_MORE
+from pipeline.comparing.verdicts import SHARES_WORSE_IF_MORE, WORSE_IF_LESS, WORSE_IF_MORE
 from tests.audits import Audited, audit_texts, without_dask
-from tests.comparing.planted import HOSTILE, audit_sources, compared, copied, edit
+from tests.comparing.planted import BEFORE, HOSTILE, audit_sources, compared, copied, edit
 
 
 def test_clusters_that_changed_are_listed_with_their_sizes(
@@ -101,7 +101,9 @@ def test_sources_are_those_of_two_dictionaries(pair: tuple[Audited, Audited], tm
     assert len(rows) == len(found)
     assert {source for source, _, _ in found} == {"a", "b", HOSTILE}
     verdicts = {(row["source"], row["figure"]): row["verdict"] for row in rows}
-    assert verdicts["a", "near_repeated_documents"] == "better"
+    assert verdicts["a", "near_repeated_documents"] == "neutral", "two fewer, as it has documents"
+    assert verdicts["b", "near_repeated_documents"] == "better"
+    assert verdicts["b", "kept_documents"] == "neutral"
     assert verdicts[HOSTILE, "near_repeated_documents"] == "worse"
     assert verdicts[HOSTILE, "documents"] == verdicts[HOSTILE, "exposures"] == "neutral"
 
@@ -128,7 +130,84 @@ def test_bins_are_those_of_two_dictionaries(pair: tuple[Audited, Audited], tmp_p
     assert verdicts["raw", ">1000", "documents"] == "same"
 
 
-def test_sources_without_a_name_arecompared(tmp_path: Path) -> None:
+def test_what_sources_share_is_that_of_two_dictionaries(
+    pair: tuple[Audited, Audited], tmp_path: Path
+) -> None:
+    key, figures = ("kind", "grain", "scope", "name", "other"), ("groups", "documents", "tokens")
+    old, new = (
+        {tuple(row[name] for name in key): row for row in run.rows("summary/source_overlap")} for run in pair
+    )
+    nothing = dict.fromkeys([*figures, "tokens_fraction"], 0)
+    expected = {
+        (*place, figure): (was, now, now - was)
+        for place in old.keys() | new.keys()
+        for figure in nothing
+        if (was := old.get(place, nothing)[figure]) != (now := new.get(place, nothing)[figure])
+    }
+    rows = compared(pair, tmp_path)["source_overlap"]
+    facts = ("before", "after", "change")
+    found = {(*(row[k] for k in key), row["figure"]): tuple(row[f] for f in facts) for row in rows}
+    assert found == expected
+    assert len(rows) == len(found) > 50
+    verdicts = {tuple(row[name] for name in (*key[1:], "figure")): row["verdict"] for row in rows}
+    assert verdicts["near", "pair", "a", "b", "groups"] == "worse"
+    assert verdicts["near", "pair", "b", "a", "tokens_fraction"] == "worse"
+    assert verdicts["exact", "inside", "b", "b", "documents"] == "better"
+
+
+def test_what_is_beyond_the_largest_sources_is_left_out(
+    pair: tuple[Audited, Audited], tmp_path: Path
+) -> None:
+    before = Audited(copied(pair[0], tmp_path / "before"))
+    path = before.folder / schemas.SOURCE_OVERLAP.path
+    rows = pl.read_parquet(path)
+    together = rows.filter(name="b", scope="inside").with_columns(
+        name=pl.lit(None, pl.String), rank=pl.lit(200, pl.Int64), other_rank=pl.lit(200, pl.Int64)
+    )
+    write_output(schemas.SOURCE_OVERLAP, pl.concat([rows, together]).sort(ORDER).to_arrow(), path)
+    found = compared((before, pair[1]), tmp_path / "out")["source_overlap"]
+    assert None not in {row["name"] for row in found}
+    # Of what has no row it is not known any more whether that is because it shares nothing.
+    (gone,) = (
+        row
+        for row in found
+        if (row["grain"], row["scope"], row["name"]) == ("exact", "inside", "b")
+        and row["figure"] == "documents"
+    )
+    assert (gone["before"], gone["after"], gone["verdict"]) == (4, None, "neutral")
+
+
+ORDER = list(schemas.SOURCE_OVERLAP.order)
+
+
+def test_similarities_are_those_of_two_dictionaries(pair: tuple[Audited, Audited], tmp_path: Path) -> None:
+    old, new = ({row["jaccard_min"]: row["pairs"] for row in run.rows("summary/similarity")} for run in pair)
+    rows = compared(pair, tmp_path)["similarity"]
+    assert [row["jaccard_min"] for row in rows] == sorted(old) == sorted(new)
+    assert {row["jaccard_min"]: (row["before"], row["after"]) for row in rows} == {
+        at: (old[at], new[at]) for at in old
+    }
+    assert any(row["change"] for row in rows)
+    assert all(row["change"] == row["after"] - row["before"] for row in rows)
+
+
+def test_a_corpus_twice_as_large_and_alike_is_neither_better_nor_worse(tmp_path: Path) -> None:
+    # The same again in other words: every count doubles, every share stays.
+    again = {name: [text.replace("e", "z") for text in texts] for name, texts in BEFORE.items()}
+    both = {name: [*texts, *again[name]] for name, texts in BEFORE.items()}
+    runs = audit_sources(tmp_path, "a", BEFORE), audit_sources(tmp_path, "b", both)
+    tables = compared(runs, tmp_path / "out")
+    verdicts = {row["name"]: (row["verdict"], row["change"]) for row in tables["metrics"]}
+    assert verdicts["near_surplus_documents"] == ("neutral", 12)
+    assert verdicts["near_surplus_fraction"] == ("same", 0)
+    # Of more texts more is known.
+    judged = {name: word for name, (word, _) in verdicts.items() if word in ("better", "worse")}
+    assert judged == {"recall_low": "better"}
+    for name in ("sources", "source_overlap", "histogram"):
+        assert {row["verdict"] for row in tables[name]} <= {"same", "neutral"}
+
+
+def test_sources_without_a_name_are_compared(tmp_path: Path) -> None:
     runs = [
         audit_sources(tmp_path, name, {None: [f"word {i}" for i in range(n)], "x": ["other"]})
         for name, n in (("a", 2), ("b", 5))
@@ -159,6 +238,8 @@ def test_figures_that_are_not_defined_are_neither_better_nor_worse(
         ("rejected_rows", 5, 2, "better"),
         ("max_exposures", 2, 2.5, "worse"),
         ("cross_source_texts", 0, 1, "worse"),
+        ("near_surplus_documents", 12, 13, "worse"),
+        ("near_surplus_documents", 12, 11, "better"),
         ("documents", 10, 5, "neutral"),
         ("tokens", 10, 10, "same"),
         ("recall", None, None, "same"),
@@ -189,5 +270,6 @@ def _put_metric(run: Path, name: str, value: float | None) -> None:
 
 
 def test_figures_with_a_direction_are_figures_of_a_run(pair: tuple[Audited, Audited]) -> None:
-    assert {*WORSE_IF_MORE, *WORSE_IF_LESS} <= pair[0].metrics.keys()
-    assert not {*WORSE_IF_MORE} & {*WORSE_IF_LESS}
+    names = [*WORSE_IF_MORE, *SHARES_WORSE_IF_MORE, *WORSE_IF_LESS]
+    assert {*names, *WORSE_IF_MORE.values()} <= pair[0].metrics.keys()
+    assert len(names) == len(set(names))

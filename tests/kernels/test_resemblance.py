@@ -20,29 +20,33 @@ def _look(
     starts: list[int],
     labels: list[int],
     least: int,
-    tries: int = 100,
+    tries: int | list[int] = 100,
     scouts: int = 100,
     budget: int = 1 << 40,
 ) -> tuple[Pairs, int]:
+    """The proposed pairs, and how many texts were left out; `tries` of every component or of each."""
     n = len(sketches)
     packed, padding = words(sketches)
     left, right = np.empty(n * n, np.int64), np.empty(n * n, np.int64)
     scratch = [np.empty(n, np.int64) for _ in range(3)]
-    found, left_out = look_again(
+    left_out = np.zeros(n, np.bool_)
+    found = look_again(
         packed,
         np.array(starts),
         np.array(labels),
         least + padding,
-        tries,
+        np.broadcast_to(np.array(tries, np.int64), len(starts) - 1).copy(),
         scouts,
-        tries,
+        100,
         budget,
         *scratch,
+        left_out,
         np.zeros(n, np.bool_),
         left,
         right,
     )
-    return set(zip(left[:found].tolist(), right[:found].tolist(), strict=True)), left_out
+    pairs = set(zip(left[:found].tolist(), right[:found].tolist(), strict=True))
+    return pairs, int(np.count_nonzero(left_out))
 
 
 @given(st.integers(1, 40), st.integers(2, 6), st.integers(0, 2**32 - 1))
@@ -95,6 +99,14 @@ def test_a_text_proposes_its_most_alike_first_when_tries_are_few() -> None:
     assert _look(sketches, [0, 6], labels, least=1, tries=3)[0] == {(0, 5), (0, 2), (0, 4)}
     assert _look(sketches, [0, 6], labels, least=1, tries=2)[0] == {(0, 5), (0, 2)}
     assert _look(sketches, [0, 6], labels, least=1, tries=1)[0] == {(0, 5)}
+
+
+def test_tries_are_those_of_the_component() -> None:
+    # Two components of six equal sketches; the first text of each is alone.
+    sketches, labels = np.zeros((12, 8), np.uint8), [0, *[1] * 5, 6, *[7] * 5]
+    for tries in ([1, 3], [4, 2]):
+        pairs, _ = _look(sketches, [0, 6, 12], labels, least=8, tries=tries)
+        assert [sum(x == alone for x, _ in pairs) for alone in (0, 6)] == tries
 
 
 def test_only_so_many_texts_of_a_cluster_look_again() -> None:

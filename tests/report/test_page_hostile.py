@@ -14,6 +14,7 @@ from playwright.sync_api import Browser
 from pipeline import schemas
 from pipeline.report import page as report_page
 from pipeline.report.page import render, write_page
+from pipeline.stages.new_repeats import KINDS
 from tests.report import tables
 from tests.report.opened import Row, Watched, opened
 from tests.report.tables import manifest_of, write_run
@@ -79,7 +80,11 @@ def _tables() -> dict[str, list[Row]]:
         }
         for i, row in enumerate(_hostile(schemas.PASSAGES))
     ]
+    new = [
+        {**row, "kind": kind} for row, kind in zip(_hostile(schemas.NEW_REPEATS), KINDS * COUNT, strict=False)
+    ]
     return {
+        "new_repeats": new,
         "inputs": _hostile(schemas.INPUTS),
         "rejects": _hostile(schemas.REJECTS),
         "clusters": clusters,
@@ -104,6 +109,7 @@ def _manifest() -> dict[str, Any]:
     manifest["run"] = ATTACKS[1] + "\udcff"
     manifest["passed_over"] = {ATTACKS[5]: 3}
     manifest["packages"] = dict.fromkeys(ATTACKS[:3], ATTACKS[4])
+    manifest |= {"new_files": 3, "earlier_run": ATTACKS[0]}
     manifest["stages"] = [{"stage": ATTACKS[0], "counts": {ATTACKS[1]: 3}, "seconds": 1, "peak_bytes": 2}]
     return manifest
 
@@ -133,10 +139,10 @@ def test_page_is_whole(page: Watched) -> None:
     assert document.locator("h1").count() == 1
     assert document.locator("script").count() == 3
     assert document.locator("style").count() == 1
-    assert document.locator("h2").count() == 10
+    assert document.locator("h2").count() == 11
     assert document.locator("img, svg[onload], [onerror], [onmouseover], iframe").count() == 0
     assert document.locator("footer").inner_text().startswith("Made by dupaudit")
-    assert document.locator("main > section").count() == 10
+    assert document.locator("main > section").count() == 11
 
 
 def test_attacks_are_shown_as_text(page: Watched) -> None:
@@ -151,6 +157,14 @@ def test_attacks_are_shown_as_text(page: Watched) -> None:
     assert r"line\u2028separator\u2029paragraph\x85next" in names
     assert "W" * 57 + "..." in names
     assert page.page.title().startswith("Repetition audit: </script><script>window.hacked")
+
+
+def test_paths_of_new_repeats_are_shown_as_text(page: Watched) -> None:
+    assert "not in the run <script>alert('x')</script>" in page.page.locator("#new > p").first.inner_text()
+    rows = page.table("new-repeats")
+    assert len(rows) == 20
+    assert "<script>alert('x')</script>, row 1" in {row["~uri"] for row in rows}
+    assert any(row["~earlier_uri"].endswith(r"\x1b[31m, row 1") for row in rows)
 
 
 def test_attacks_are_shown_where_texts_are(page: Watched) -> None:

@@ -8,7 +8,7 @@ import unicodedata
 import pytest
 
 from tests import corpus as planted
-from tests.stages.steps import BY_FILE, Compared, Written, near_duplicates, written
+from tests.stages.steps import BY_FILE, Compared, Corpus, Written, near_duplicates, scanned, written
 
 # Windows of 40 shingles: 6 words apart they share 34 of 46, 12 apart 28 of 52, 10 apart 30 of 50.
 CHAIN = (0, 6, 12)
@@ -41,3 +41,18 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Compared:
 def documented(audited: Compared) -> Written:
     """The same with its documents table, in parts of five rows."""
     return written(audited)
+
+
+@pytest.fixture(scope="session")
+def families(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """Families of windows that reach from equal to hardly alike, with copies, over four files."""
+    rng = random.Random(21)
+    texts = []
+    for size in (2, 3, 14, 2, 9):
+        words = planted.fresh(rng, 120)
+        texts += [planted.window(words, 3 * i, 40) for i in range(size)]
+    texts += [planted.disguised(rng, text.split()) for text in texts[::4]]
+    texts += [planted.text(rng, 25) for _ in range(5)] + ["short one", "Short one!", ""]
+    rng.shuffle(texts)
+    held = {name: texts[i::4] for i, name in enumerate("abcd")}
+    return scanned(tmp_path_factory.mktemp("families"), held, shard_bytes=4000, source=BY_FILE)

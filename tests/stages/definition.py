@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.normalise import normalised, tokens
+from pipeline.normalise import normalised, shingles, tokens
 from tests import oracles
 from tests.exposure_oracle import WORTH, tier_of, worth
 from tests.stages.steps import Compared, Corpus, all_rows
@@ -150,3 +150,15 @@ def clusters(found: Compared) -> list[dict[str, Any]]:
             "sample": (found.placed.filtered.corpus.texts[first] or "")[:200],
         })  # fmt: skip
     return rows
+
+
+def check_pair(corpus: Corpus, row: dict[str, Any]) -> None:
+    """Every number of a row of `COMPARED`, from the texts; files are named a to d and are the sources."""
+    one, two = corpus.texts[row["doc_a"]] or "", corpus.texts[row["doc_b"]] or ""
+    assert row["doc_a"] < row["doc_b"]
+    assert row["jaccard"] == pytest.approx(oracles.jaccard(one, two), abs=1e-12)
+    assert row["containment_a"] == pytest.approx(oracles.containment(one, two), abs=1e-12)
+    assert row["containment_b"] == pytest.approx(oracles.containment(two, one), abs=1e-12)
+    assert row["shared_shingles"] == len(shingles(one) & shingles(two))
+    names = "abcd"
+    assert (row["source_a"], row["source_b"]) == (names[row["doc_a"] >> 32], names[row["doc_b"] >> 32])

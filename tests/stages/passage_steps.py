@@ -10,14 +10,15 @@ from typing import Any
 from pipeline.artifacts import KeyRange, key_ranges
 from pipeline.normalise import tokens
 from pipeline.risk import evidence
+from pipeline.stages.cutting import Cut, cut_stretches
 from pipeline.stages.parts import doc_ranges
 from pipeline.stages.passages import Exposing, PassagesResult, write_passages
 from pipeline.stages.scan import Segment
 from pipeline.stages.spans import SpansResult, write_spans
 from pipeline.stages.survivors import Survivors, find_survivors
 from pipeline.stages.texts import TextsResult
-from pipeline.stages.unitigs import Cut, cut_stretches, judge_windows
-from pipeline.stages.windows import Chunk, read_stretches
+from pipeline.stages.unitigs import judge_windows
+from pipeline.stages.windows import Chunk, Known, read_stretches
 from tests import passage_tables
 from tests.stages.steps import BY_FILE, PARAMETERS, Corpus, grouped, scanned
 
@@ -51,9 +52,9 @@ def survived(corpus: Corpus, parts: int = 3) -> Survived:
     return Survived(corpus, keys, grouped(corpus, keys), found)
 
 
-def segments_of(corpus: Corpus, shard: int) -> list[tuple[int, Segment]]:
-    """The segments of a shard with their numbers."""
-    return [(i, segment) for i, segment in enumerate(corpus.segments) if segment.shard == shard]
+def segments_of(corpus: Corpus, shard: int) -> list[tuple[int, Segment, Known]]:
+    """The segments of a shard with their numbers; nothing is known of them."""
+    return [(i, segment, Known()) for i, segment in enumerate(corpus.segments) if segment.shard == shard]
 
 
 def read_again(found: Survived, shards: Sequence[int] | None = None) -> list[Chunk]:
@@ -81,19 +82,21 @@ def cut_up(found: Survived, chunks: Sequence[Chunk]) -> list[Cut]:
         judge_windows(span, str(found.work / "judged" / str(i)), chunks=chunks)[0]
         for i, span in enumerate(found.keys)
     ]
-    return [
-        cut
-        for i, chunk in enumerate(chunks)
-        for cut in cut_stretches(
+    corpus = found.corpus
+    cuts = [
+        cut_stretches(
             i,
             chunk,
+            corpus.shards[chunk.shard],
             str(found.work / "cut" / str(i)),
             judged=judged,
-            text_labels=[part.labels for part in found.texts],
-            window=found.corpus.parameters.passage_tokens,
-            labelled=found.labelled,
+            places=corpus.places,
+            text_labels=[part.labels for part in found.texts] if found.labelled else None,
+            parameters=corpus.parameters,
         )
+        for i, chunk in enumerate(chunks)
     ]
+    return [cut for cut in cuts if cut.count]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pyarrow as pa
 
@@ -20,12 +21,14 @@ from pipeline.stages.clusters import Clusters, find_clusters
 from pipeline.stages.components import Assigned, Plan, assign, plan
 from pipeline.stages.documents import Attached, DocumentsResult, Rules, attach, write_documents
 from pipeline.stages.exposures import expose, gather
-from pipeline.stages.inputs import InputFile, Shard, ShardPiece, inspect, list_files, shards, source_of
-from pipeline.stages.pairs import Linked, Verified, measure_links, verify
+from pipeline.stages.inputs import InputFile, Shard, ShardPiece, inspect, list_files, source_of
+from pipeline.stages.links import Linked, measure_links
+from pipeline.stages.pairs import Verified, verify
 from pipeline.stages.parts import Slice, slices
 from pipeline.stages.places import write_places
 from pipeline.stages.scan import ScanParameters, ScanResult, Segment, scan
 from pipeline.stages.sets import read_sets
+from pipeline.stages.shards import shards
 from pipeline.stages.sketches import Survivors, attach_left, filter_right
 from pipeline.stages.texts import TextsResult, group_texts
 
@@ -105,7 +108,9 @@ def scanned(
         write_jsonl(folder / "in" / f"{name}.jsonl", held)
     files = list_files([str(folder / "in")], "jsonl").files
     pieces = cut(files, shard_bytes, source)
-    results = tuple(scan(shard, parameters, str(folder / "scan"), False) for shard in pieces)
+    results = tuple(
+        scan(shard, parameters, str(folder / "scan" / str(shard.number)), False) for shard in pieces
+    )
     return Corpus(
         folder,
         files,
@@ -169,10 +174,11 @@ class Placed:
     sets: list[str]
 
 
-def placed(found: Filtered) -> Placed:
-    """Plan, assign and read the sets."""
-    corpus, work = found.corpus, found.corpus.folder / f"blocks-{len(found.keys)}"
-    made = plan([part.forest for part in found.kept], found.texts, found.keys, str(work / "plan"))
+def placed(found: Filtered, earlier: Sequence[str] = (), name: str = "blocks") -> Placed:
+    """Plan, assign and read the sets of what is not among the units of an earlier run."""
+    corpus, work = found.corpus, found.corpus.folder / f"{name}-{len(found.keys)}"
+    forests, sums = [part.forest for part in found.kept], [part.sums for part in found.kept]
+    made = plan(forests, found.texts, found.keys, str(work / "plan"), sums=sums, earlier=earlier)
     shared: dict[str, Any] = {"segments": corpus.segments, "permutations": found.near.permutations}
     assigned = [
         assign(made, texts, kept.edges, span, str(work / f"a{i}"), **shared)
@@ -190,6 +196,12 @@ def placed(found: Filtered) -> Placed:
         for shard in corpus.shards
     ]
     return Placed(found, made, assigned, [path for paths in sets for path in paths])
+
+
+def placed_in_blocks(corpus: Corpus, block_tokens: int) -> Placed:
+    """The same in blocks of another size."""
+    with patch("pipeline.stages.components.BLOCK_TOKENS", block_tokens):
+        return placed(filtered(corpus))
 
 
 @dataclass(frozen=True)

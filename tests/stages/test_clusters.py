@@ -26,18 +26,22 @@ Edge = tuple[int, int]
 def _verified(
     folder: Path, number: int, edges: list[Edge], facts: dict[int, tuple[int, int, int, int]]
 ) -> Verified:
-    """The outcome of a comparison by hand; facts: doc_id, block, copies and tokens of each text."""
+    """The outcome of a comparison by hand; facts: doc_id, block, copies and tokens of each text. The
+    root of a text is a hundred more than its block."""
     folder.mkdir(exist_ok=True)
     left, right = (np.array([edge[end] for edge in edges], np.uint64) for end in (0, 1))
     nodes = sorted({end for edge in edges for end in edge}, key=lambda node: facts[node][0])
     columns = [np.array(nodes, np.uint64)]
-    columns += [np.array([facts[node][i] for node in nodes], np.uint64) for i in (0, 1)]
+    columns += [np.array([facts[node][i] for node in nodes], np.uint64) for i in (0, 1, 1)]
+    columns[2] += np.uint64(100)
     counts = [np.array([facts[node][i] for node in nodes], np.int64) for i in (2, 3)]
     return Verified(
         "",
         write_work(table_of(MEMBER_EDGES, left, right), folder / f"e{number}"),
         "",
         write_work(table_of(NODES, *columns, *counts), folder / f"n{number}"),
+        "",
+        "",
         "",
         *(0,) * 6,
     )

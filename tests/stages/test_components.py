@@ -97,7 +97,7 @@ def _texts(folder: Path, tokens: dict[int, int], keys: Sequence[KeyRange]) -> li
 def _plan(folder: Path, edges: Sequence[Edge], tokens: dict[int, int], parts: int = 1) -> Plan:
     keys = key_ranges(parts)
     forests = [write_forest(*_ends(edges[i::2]), str(folder / f"forest-{i}")) for i in range(2)]
-    return plan(forests, _texts(folder, tokens, keys), keys, str(folder / "plan"))
+    return plan(forests, _texts(folder, tokens, keys), keys, str(folder / "plan"), sums=[], earlier=[])
 
 
 def _blocks(made: Plan) -> dict[int, int]:

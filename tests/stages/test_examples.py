@@ -112,21 +112,29 @@ def test_of_equal_clusters_the_first_is_chosen(tmp_path: Path) -> None:
 # --- which are read -------------------------------------------------------------------------------
 
 
-def _read(corpus: Corpus, doc_ids: Sequence[int], folder: Path) -> list[Row]:
-    found = shards_of(doc_ids, corpus.shards, corpus.places)
-    paths = [
+def _written(corpus: Corpus, doc_ids: Sequence[int], folder: Path, earlier: Sequence[str] = ()) -> list[str]:
+    return [
         read_examples(
             shard,
             str(folder / f"read-{shard.number}"),
             doc_ids=doc_ids,
             places=corpus.places,
             parameters=corpus.parameters,
+            earlier=earlier,
         )
-        for shard in found
+        for shard in shards_of(doc_ids, corpus.shards, corpus.places)
     ]
+
+
+def _of_paths(paths: Sequence[str]) -> list[Row]:
+    return sorted((row for path in paths for row in rows_of(path)), key=lambda row: int(row["doc_id"]))
+
+
+def _read(corpus: Corpus, doc_ids: Sequence[int], folder: Path) -> list[Row]:
+    paths = _written(corpus, doc_ids, folder)
     assert all(read_work(path).schema.equals(TEXTS) for path in paths)
     assert all(rows_of(path) for path in paths)
-    return sorted((row for path in paths for row in rows_of(path)), key=lambda row: int(row["doc_id"]))
+    return _of_paths(paths)
 
 
 FILES: Mapping[str, Sequence[str | None]] = {
@@ -187,7 +195,7 @@ def test_ids_and_sources_are_those_of_the_row_also_in_compressed_files(tmp_path:
     parameters = replace(PARAMETERS, columns=Columns(id="n", source="from"))
     files = list_files([str(tmp_path / "in")], "auto").files
     shards = cut(files, 1 << 20)
-    results = [scan(shard, parameters, str(tmp_path / "scan"), False) for shard in shards]
+    results = [scan(shard, parameters, str(tmp_path / "scan" / str(shard.number)), False) for shard in shards]
     places = write_places(shards, [result.piece_rows for result in results], str(tmp_path / "places"))
     corpus = Corpus(tmp_path, files, shards, (), (), places, parameters, {})
     found = _read(corpus, [doc(0, 2), doc(0, 4), doc(1, 1)], tmp_path)
@@ -197,6 +205,38 @@ def test_ids_and_sources_are_those_of_the_row_also_in_compressed_files(tmp_path:
         (doc(0, 4), "28", "s4", "text 4"),
         (doc(1, 1), "7", "s1", "text 1"),
     ]
+
+
+def _of_contents(corpus: Corpus, *contents: str) -> Corpus:
+    shards = (
+        replace(shard, pieces=tuple(replace(item, content=contents[item.file_id]) for item in shard.pieces))
+        for shard in corpus.shards
+    )
+    return replace(corpus, shards=tuple(shards))
+
+
+def test_what_an_earlier_run_read_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {"a": ["one", "two"], "b": ["three"], "c": ["four", "five"]}
+    before = _of_contents(scanned(tmp_path / "before", texts), "A", "B", "C")
+    paths = _written(before, [doc(0, 0), doc(0, 1), doc(1, 0), doc(2, 1)], tmp_path / "before")
+    # Another file in front of them, and one of them with other content.
+    texts = {"0": ["zero"], "a": ["eins", "two"], "b": ["three"], "c": ["four", "five"]}
+    now = _of_contents(scanned(tmp_path / "now", texts), "0", "D", "B", "C")
+    read: list[str] = []
+
+    def read_again(item: Any, parameters: Any) -> Any:
+        read.append(item.file.uri)
+        yield from sets.read_again(item, parameters)
+
+    monkeypatch.setattr(stage, "read_again", read_again)
+    asked = [doc(1, 0), doc(2, 0), doc(3, 1)]
+    found = _of_paths(_written(now, asked, tmp_path / "now", earlier=paths))
+    assert [(row["doc_id"], row["text"], row["uri"], row["n_bytes"]) for row in found] == [
+        (doc(1, 0), "eins", now.files[1].uri, 4),
+        (doc(2, 0), "three", now.files[2].uri, 5),
+        (doc(3, 1), "five", now.files[3].uri, 4),
+    ]
+    assert read == [now.files[1].uri]
 
 
 LONG = {
@@ -250,8 +290,8 @@ def test_examples_are_the_chosen_documents_with_their_texts(tmp_path: Path) -> N
     chosen = [(5, doc(1, 3), 1.0), (5, doc(2, 0), 0.25), (9, doc(0, 1), 1.0)]
     table = pa.Table.from_pylist([dict(zip(CHOSEN.names, row, strict=True)) for row in chosen], CHOSEN)
     texts: list[list[tuple[Any, ...]]] = [
-        [(doc(2, 0), "/c", "i", None, 3, "far"), (doc(0, 1), "/a", None, "s", 4, "here")],
-        [(doc(1, 3), "/b", None, None, 9, "near")],
+        [(doc(2, 0), "/c", "i", None, 3, "far", "3"), (doc(0, 1), "/a", None, "s", 4, "here", "1")],
+        [(doc(1, 3), "/b", None, None, 9, "near", "2")],
     ]
     paths = [
         write_work(

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from pipeline.artifacts import key_ranges, read_work, uint64, write_work
 from pipeline.stages.clusters import MEMBERS
+from pipeline.stages.comparison import SIMILAR
 from pipeline.stages.exposures import EXPOSED, LINKS, expose, gather, nodes_schema
-from pipeline.stages.pairs import BEST, SIMILAR
+from pipeline.stages.pairs import BEST
 from pipeline.stages.scan import Segment, texts_schema
 from pipeline.stages.texts import TEXTS, TextsResult
 from tests import oracles

@@ -10,25 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError, InputChangedError, InputError
-from pipeline.readers.rows import Piece
 from pipeline.stages import inputs
 from pipeline.stages.inputs import (
     EDGE_BYTES,
     InputFile,
     Listing,
-    Shard,
-    ShardPiece,
     check_unchanged,
     fingerprint,
     inspect,
     list_files,
-    shards,
     source_of,
 )
 
@@ -319,6 +315,65 @@ def test_fingerprint_tells_files_apart_by_head_tail_and_size(data: Path, size: i
     assert len(set(prints)) == len(variants)
 
 
+@pytest.mark.parametrize(("magic", "width"), [(b"PAR1", 4), (b"ARROW1", 4)])
+def test_fingerprint_covers_a_footer_of_any_length(data: Path, magic: bytes, width: int) -> None:
+    footer = os.urandom(3 * EDGE_BYTES)
+    body = os.urandom(2 * EDGE_BYTES)
+    prints = set()
+    for place in (None, 0, EDGE_BYTES, 3 * EDGE_BYTES - 1):
+        changed = bytearray(footer)
+        if place is not None:
+            changed[place] ^= 1
+        content = body + bytes(changed) + len(footer).to_bytes(width, "little") + magic
+        (data / "file").write_bytes(content)
+        prints.add(_print(data / "file"))
+    assert len(prints) == 4
+    (data / "file").write_bytes(body[:-1] + b"x" + footer + len(footer).to_bytes(width, "little") + magic)
+    assert len(prints | {_print(data / "file")}) == 4, "what lies before the footer is not covered"
+
+
+@pytest.mark.parametrize("length", [0, 5, -7, 2**31 - 1])
+@pytest.mark.parametrize("magic", [b"PAR1", b"ARROW1"])
+def test_fingerprint_of_a_file_that_lies_about_its_footer_covers_its_tail(
+    data: Path, magic: bytes, length: int
+) -> None:
+    content = bytearray(os.urandom(3 * EDGE_BYTES) + length.to_bytes(4, "little", signed=True) + magic)
+    (data / "file").write_bytes(content)
+    before = _print(data / "file")
+    content[-EDGE_BYTES] ^= 1
+    (data / "file").write_bytes(content)
+    assert _print(data / "file") != before
+
+
+def test_fingerprint_of_a_parquet_file_covers_its_whole_footer(data: Path) -> None:
+    columns = {f"a column of this long name, {i}": [1] for i in range(2000)}
+    prints = []
+    for name in ("first", "other"):
+        table = pa.table({**columns, "text": ["x" * 5]}).replace_schema_metadata({"name": name * 3})
+        pq.write_table(table, data / "a.parquet", compression="none", write_statistics=False)
+        prints.append(_print(data / "a.parquet"))
+    assert pq.read_metadata(data / "a.parquet").serialized_size > EDGE_BYTES
+    assert prints[0] != prints[1]
+
+
+def test_content_is_the_fingerprint_with_the_time_or_a_hash_of_everything(data: Path) -> None:
+    path = data / "a.txt"
+    content = bytearray(os.urandom(4 * EDGE_BYTES))
+    path.write_bytes(content)
+    os.utime(path, (1, 1))
+    (edges,) = inspect([_one(path)], 100)
+    (whole,) = inspect([_one(path)], 100, whole=True)
+    os.utime(path, (2, 2))
+    assert inspect([_one(path)], 100)[0].content != edges.content
+    assert inspect([_one(path)], 100, whole=True)[0].content == whole.content
+    content[2 * EDGE_BYTES] ^= 1
+    path.write_bytes(content)
+    os.utime(path, (1, 1))
+    assert inspect([_one(path)], 100)[0].content == edges.content, "neither edge nor time tells it"
+    assert inspect([_one(path)], 100, whole=True)[0].content != whole.content
+    assert inspect([_one(path)], 100)[0].fingerprint == edges.fingerprint == whole.fingerprint
+
+
 def test_fingerprint_of_a_file_that_cannot_be_read_names_it(data: Path) -> None:
     gone = InputFile(str(data / "gone"), "text", 5, "")
     with pytest.raises(InputError, match="cannot be opened") as caught:
@@ -368,44 +423,6 @@ def test_changed_file_is_told(data: Path, change: str) -> None:
         check_unchanged(file)
     assert caught.value.where == str(path)
     assert str(caught.value.expected).startswith("6 bytes")
-
-
-# --- shards ---------------------------------------------------------------------------------------
-
-FILE = InputFile("/a", "jsonl", 100, "")
-
-
-def _pieces(sizes: list[int]) -> list[ShardPiece]:
-    return [ShardPiece(i, FILE, Piece("/a", "jsonl", i, i + 1, size), None) for i, size in enumerate(sizes)]
-
-
-def _sizes(cut: list[Shard]) -> list[list[int]]:
-    return [[item.piece.size_bytes for item in shard.pieces] for shard in cut]
-
-
-def test_shards_are_filled_as_far_as_they_hold() -> None:
-    assert _sizes(list(shards(_pieces([4, 4, 4, 20, 1, 0, 9, 1]), 10))) == [[4, 4], [4], [20], [1, 0, 9], [1]]
-
-
-def test_shard_of_one_byte_holds_one_piece() -> None:
-    assert _sizes(list(shards(_pieces([4, 1, 9]), 1))) == [[4], [1], [9]]
-
-
-def test_nothing_makes_no_shard() -> None:
-    assert list(shards([], 10)) == []
-
-
-@given(st.lists(st.integers(0, 30), max_size=30), st.integers(1, 100))
-def test_shards_hold_every_piece_once_in_order(sizes: list[int], shard_bytes: int) -> None:
-    pieces = _pieces(sizes)
-    cut = list(shards(pieces, shard_bytes))
-    assert [shard.number for shard in cut] == list(range(len(cut)))
-    assert [item for shard in cut for item in shard.pieces] == pieces
-    for held in _sizes(cut):
-        assert held
-        assert len(held) == 1 or sum(held) <= shard_bytes
-    for one, two in zip(_sizes(cut), _sizes(cut)[1:], strict=False):
-        assert sum(one) + two[0] > shard_bytes, "a shard ends only where the next piece does not fit"
 
 
 # --- sources --------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from pipeline.artifacts import key_ranges, write_output, write_work
 from pipeline.errors import ConfigError
-from pipeline.schemas import BINS, CUTS, DOCUMENTS, KEEP
+from pipeline.list_schemas import CUTS, KEEP
+from pipeline.schemas import BINS, DOCUMENTS
 from pipeline.stages.cuts import PLACES
 from pipeline.stages.keep import (
     Listed,

@@ -12,24 +12,26 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.artifacts import END_OF_KEYS, write_work
-from pipeline.normalise import normalised, shingles, tokens
+from pipeline.normalise import normalised, tokens
 from pipeline.schemas import PAIRS
 from pipeline.stages import components as blocks
-from pipeline.stages import pairs as stage
-from pipeline.stages.pairs import COMPARED, measure_links, verify, write_pairs
+from pipeline.stages import second_look
+from pipeline.stages.comparison import COMPARED
+from pipeline.stages.pairs import verify, write_pairs
 from tests import corpus as planted
 from tests import oracles
+from tests.stages.definition import check_pair
 from tests.stages.steps import (
     BY_FILE,
     NEAR,
     Compared,
     Corpus,
-    Placed,
     all_rows,
     compared,
     filtered,
     near_duplicates,
     placed,
+    placed_in_blocks,
     rows_of,
     scanned,
 )
@@ -53,17 +55,6 @@ def _true_pairs(corpus: Corpus, floor: float) -> dict[Pair, float]:
     return {(min(firsts[a], firsts[b]), max(firsts[a], firsts[b])): j for (a, b), j in found.items()}
 
 
-def _check_row(corpus: Corpus, row: dict[str, Any]) -> None:
-    one, two = corpus.texts[row["doc_a"]] or "", corpus.texts[row["doc_b"]] or ""
-    assert row["doc_a"] < row["doc_b"]
-    assert row["jaccard"] == pytest.approx(oracles.jaccard(one, two), abs=1e-12)
-    assert row["containment_a"] == pytest.approx(oracles.containment(one, two), abs=1e-12)
-    assert row["containment_b"] == pytest.approx(oracles.containment(two, one), abs=1e-12)
-    assert row["shared_shingles"] == len(shingles(one) & shingles(two))
-    names = "abcd"
-    assert (row["source_a"], row["source_b"]) == (names[row["doc_a"] >> 32], names[row["doc_b"] >> 32])
-
-
 def _pairs(rows: Iterable[dict[str, Any]]) -> dict[Pair, float]:
     return {(row["doc_a"], row["doc_b"]): row["jaccard"] for row in rows}
 
@@ -79,7 +70,7 @@ def test_pairs_are_those_of_brute_force(audited: Compared) -> None:
     assert {pair for pair, j in true.items() if j >= NEAR.threshold} <= set(found)
     assert min(found.values()) < NEAR.threshold
     for row in rows:
-        _check_row(corpus, row)
+        check_pair(corpus, row)
 
 
 def test_tables_of_pairs_are_in_order_of_their_first_document(audited: Compared) -> None:
@@ -100,32 +91,11 @@ def test_counts_are_those_of_the_pairs(audited: Compared) -> None:
 # --- across blocks --------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def families(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    """Families of windows that reach from equal to hardly alike, with copies, over four files."""
-    rng = random.Random(21)
-    texts = []
-    for size in (2, 3, 14, 2, 9):
-        words = planted.fresh(rng, 120)
-        texts += [planted.window(words, 3 * i, 40) for i in range(size)]
-    texts += [planted.disguised(rng, text.split()) for text in texts[::4]]
-    texts += [planted.text(rng, 25) for _ in range(5)] + ["short one", "Short one!", ""]
-    rng.shuffle(texts)
-    held = {name: texts[i::4] for i, name in enumerate("abcd")}
-    return scanned(tmp_path_factory.mktemp("families"), held, shard_bytes=4000, source=BY_FILE)
-
-
-def _placed(corpus: Corpus, block_tokens: int) -> Placed:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "BLOCK_TOKENS", block_tokens)
-        return placed(filtered(corpus))
-
-
 @pytest.mark.parametrize("block_tokens", [50, 200, 1 << 22])
 def test_candidates_are_compared_whatever_blocks_their_texts_are_in(
     families: Corpus, block_tokens: int
 ) -> None:
-    there = _placed(families, block_tokens)
+    there = placed_in_blocks(families, block_tokens)
     found = compared(there)
     numbers = {number for part in there.assigned for number in part.block_pairs}
     across = [number for number in numbers if number >> 32 != number & 0xFFFFFFFF]
@@ -136,7 +106,7 @@ def test_candidates_are_compared_whatever_blocks_their_texts_are_in(
     true = _true_pairs(families, NEAR.floor)
     rows = all_rows([part.pairs for part in found.verified])
     for row in rows:
-        _check_row(families, row)
+        check_pair(families, row)
     pairs = _pairs(rows)
     assert len(pairs) == len(rows), "no pair is compared twice"
     assert set(pairs) >= proposed & set(true)
@@ -146,7 +116,7 @@ def test_candidates_are_compared_whatever_blocks_their_texts_are_in(
 
 @pytest.mark.parametrize("block_tokens", [50, 200])
 def test_clusters_do_not_depend_on_the_blocks(families: Corpus, block_tokens: int) -> None:
-    whole, parts = (compared(_placed(families, size)) for size in (1 << 22, block_tokens))
+    whole, parts = (compared(placed_in_blocks(families, size)) for size in (1 << 22, block_tokens))
     assert rows_of(parts.clusters.members) == rows_of(whole.clusters.members)
     assert rows_of(parts.clusters.totals) == rows_of(whole.clusters.totals)
     similarities = [
@@ -159,7 +129,7 @@ def test_clusters_do_not_depend_on_the_blocks(families: Corpus, block_tokens: in
 def test_second_look_finds_a_partner_for_every_text_that_its_candidates_left_alone(
     families: Corpus, tmp_path: Path
 ) -> None:
-    there = _placed(families, 1 << 22)
+    there = placed_in_blocks(families, 1 << 22)
     (pair,) = {number for part in there.assigned for number in part.block_pairs}
     edges = write_work(blocks.BLOCK_EDGES.empty_table(), tmp_path / "none", "blocks")
     found = verify(pair, str(tmp_path / "again"), edges=[edges], sets=there.sets, near=NEAR)
@@ -169,16 +139,16 @@ def test_second_look_finds_a_partner_for_every_text_that_its_candidates_left_alo
         oracles.text_id(families.texts[number] or "") for number in with_partner
     }
     for row in rows_of(found.pairs):
-        _check_row(families, row)
+        check_pair(families, row)
 
 
 def test_texts_that_the_second_look_has_no_budget_for_are_counted(
     families: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = _placed(families, 1 << 22)
+    there = placed_in_blocks(families, 1 << 22)
     (pair,) = {number for part in there.assigned for number in part.block_pairs}
     none = write_work(blocks.BLOCK_EDGES.empty_table(), tmp_path / "none", "blocks")
-    monkeypatch.setattr(stage, "BUDGET", 0)
+    monkeypatch.setattr(second_look, "BUDGET", 0)
     found = verify(pair, str(tmp_path / "again"), edges=[none], sets=there.sets, near=NEAR)
     texts = all_rows([part.wanted for part in there.assigned])
     # Nobody has a partner yet, so one text of each component counts as its largest cluster.
@@ -192,7 +162,7 @@ def test_texts_that_the_second_look_has_no_budget_for_are_counted(
 
 
 def test_best_is_the_highest_similarity_at_the_threshold(families: Corpus) -> None:
-    (found,) = compared(_placed(families, 1 << 22)).verified
+    (found,) = compared(placed_in_blocks(families, 1 << 22)).verified
     best: dict[int, float] = {}
     for row in rows_of(found.pairs):
         if row["jaccard"] >= NEAR.threshold:
@@ -231,7 +201,7 @@ def test_short_texts_are_compared_as_one_shingle(tmp_path: Path) -> None:
 def test_every_comparison_is_kept_but_what_sizes_alone_rule_out(families: Corpus) -> None:
     texts = {oracles.text_id(text): text for text in families.texts.values() if text is not None}
     for block_tokens in (200, 1 << 22):
-        there = _placed(families, block_tokens)
+        there = placed_in_blocks(families, block_tokens)
         verified = compared(there).verified
         rows = all_rows([part.similar for part in verified])
         pairs = {frozenset((row["left"], row["right"])) for row in rows}
@@ -246,41 +216,6 @@ def test_every_comparison_is_kept_but_what_sizes_alone_rule_out(families: Corpus
             assert [row["left"] for row in rows_of(part.similar)] == sorted(
                 row["left"] for row in rows_of(part.similar)
             )
-
-
-# --- links ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("block_tokens", [50, 1 << 22])
-def test_members_are_compared_with_their_representative_whatever_comes_out(
-    families: Corpus, block_tokens: int
-) -> None:
-    found = compared(_placed(families, block_tokens))
-    members = {row["text_id"]: row for row in rows_of(found.clusters.members)}
-    rows = all_rows(found.similarities)
-    expected = {
-        text_id: oracles.jaccard(
-            families.texts[row["doc_id"]] or "", families.texts[row["representative"]] or ""
-        )
-        for text_id, row in members.items()
-        if row["doc_id"] != row["representative"]
-    }
-    assert {row["text_id"]: row["jaccard"] for row in rows} == pytest.approx(expected, abs=1e-12)
-    assert len(rows) == len(expected) == found.clusters.linked
-    assert min(expected.values()) < NEAR.floor, "a chain reaches that far"
-    for path in found.similarities:
-        assert [row["text_id"] for row in rows_of(path)] == sorted(row["text_id"] for row in rows_of(path))
-    linked = all_rows(found.linked)
-    assert len(linked) == sum(similarity >= NEAR.floor for similarity in expected.values())
-    for row in linked:
-        _check_row(families, row)
-
-
-def test_no_link_is_no_similarity(families: Corpus, tmp_path: Path) -> None:
-    there = _placed(families, 1 << 22)
-    links = write_work(blocks.BLOCK_EDGES.empty_table(), tmp_path / "links", "blocks")
-    found = measure_links(0, str(tmp_path / "l"), links=[links], sets=there.sets, near=NEAR)
-    assert all_rows([found.similarity, found.pairs, found.similar]) == []
 
 
 # --- the table of pairs ---------------------------------------------------------------------------

@@ -19,8 +19,11 @@ from pipeline.artifacts import END_OF_KEYS, KeyRange, key_ranges, read_work, tab
 from pipeline.kernels.unitigs import LEFT_ALIKE, RIGHT_ALIKE
 from pipeline.label_hashes import name_hash
 from pipeline.normalise import normalised
-from pipeline.stages.unitigs import EXAMPLES, JUDGED, PASSAGE_LABELS, PLACES, judge_windows
-from pipeline.stages.windows import SLOTS, WINDOWS, Chunk
+from pipeline.stages.cutting import NUMBERED_EXAMPLES, NUMBERED_PLACES, PASSAGE_LABELS
+from pipeline.stages.hashed import ROWS, WINDOWS, Hashed
+from pipeline.stages.survivors import NONE, SEVERAL, SINGLE
+from pipeline.stages.unitigs import JUDGED, judge_windows
+from pipeline.stages.windows import Chunk, Known
 from tests import corpus as planted
 from tests.stages.passage_steps import Passaged, passaged, passages_of
 from tests.stages.steps import all_rows, rows_of
@@ -28,29 +31,47 @@ from tests.stages.test_passages import texts
 
 LAST = 2**64 - 1
 WHOLE = (0, END_OF_KEYS)
-# Of a window: its hash, the halves that tell its neighbours, whether it is known to stand twice.
-Row = tuple[int, int, int, bool]
+# Of a window: its hash, the halves that tell its neighbours, what is known of its row.
+Row = tuple[int, int, int, int]
 SIDES = st.sampled_from([0, 1, 2**31 - 1])
-CHUNK = st.lists(st.tuples(st.sampled_from([0, 1, 2, 2**63, LAST]), SIDES, SIDES, st.booleans()), max_size=8)
+HASHES = st.sampled_from([0, 1, 2, 2**63, LAST])
+CHUNK = st.lists(st.tuples(HASHES, SIDES, SIDES, st.sampled_from([NONE, SEVERAL, SINGLE])), max_size=8)
 
 
-def _chunks(rows: Sequence[Sequence[Row]], folder: Path) -> list[Chunk]:
+def _chunks(rows: Sequence[Sequence[Row]], folder: Path, files: int) -> list[Chunk]:
     found = []
     for i, held in enumerate(rows):
-        beside = [left << 32 | right << 1 | many for _, left, right, many in held]
-        table = table_of(WINDOWS, np.array([row[0] for row in held], np.uint64), np.array(beside, np.uint64))
-        windows = write_work(table, folder / f"{i}-windows", "window")
-        slots = write_work(table_of(SLOTS, np.arange(len(held), dtype=np.uint32)), folder / f"{i}-slots")
-        found.append(Chunk((), windows, slots, len(held), 1))
+        places = np.arange(len(held), dtype=np.uint32)
+        kinds = np.array([row[3] for row in held], np.uint8)
+        listed = table_of(ROWS, places, np.ones(len(held), np.uint16), kinds)
+        paths = []
+        for part in range(files):
+            here = places[part::files].tolist()
+            window, beside = (
+                np.array(column, np.uint64)
+                for column in (
+                    [held[n][0] for n in here],
+                    [held[n][1] << 32 | held[n][2] << 1 for n in here],
+                )
+            )
+            table = table_of(WINDOWS, window, beside, places[part::files])
+            paths.append(write_work(table, folder / f"{i}-{part}", "window"))
+        hashed = Hashed(write_work(listed, folder / f"{i}-rows"), tuple(paths))
+        n = len(held)
+        found.append(Chunk(0, "", Known(), "", (), hashed, n, n, 1, new_windows=n, read=1))
     return found
 
 
-def _judged(rows: Sequence[Sequence[Row]], ranges: Sequence[KeyRange]) -> dict[tuple[int, int], int]:
-    """What is known of each repeated window, by chunk and row."""
+def _judged(
+    rows: Sequence[Sequence[Row]], ranges: Sequence[KeyRange], files: int = 1
+) -> dict[tuple[int, int], int]:
+    """What is known of each repeated window, by chunk and slot."""
     with TemporaryDirectory() as folder:
-        chunks = _chunks(rows, Path(folder))
+        chunks = _chunks(rows, Path(folder), files)
         parts = [judge_windows(span, f"{folder}/j{i}", chunks=chunks) for i, span in enumerate(ranges)]
-        assert sum(looked_at for _, looked_at, _ in parts) == sum(map(len, rows))
+        assert sum(looked_at for _, looked_at, _ in parts) == sum(
+            row[3] != NONE for held in rows for row in held
+        )
         found: dict[tuple[int, int], int] = {}
         for path, _, repeated in parts:
             table = read_work(path)
@@ -66,8 +87,9 @@ def _judged(rows: Sequence[Sequence[Row]], ranges: Sequence[KeyRange]) -> dict[t
 def _defined(rows: Sequence[Sequence[Row]]) -> dict[tuple[int, int], int]:
     places = defaultdict(list)
     for chunk, held in enumerate(rows):
-        for i, (window, left, right, many) in enumerate(held):
-            places[window].append((chunk, i, left, right, many))
+        for i, (window, left, right, kind) in enumerate(held):
+            if kind != NONE:
+                places[window].append((chunk, i, left, right, kind == SEVERAL))
     found: dict[tuple[int, int], int] = {}
     for here in places.values():
         if len(here) + any(many for *_, many in here) > 1:
@@ -77,25 +99,28 @@ def _defined(rows: Sequence[Sequence[Row]]) -> dict[tuple[int, int], int]:
     return found
 
 
-@given(st.lists(CHUNK.map(sorted), max_size=4), st.integers(1, 7))
-@example([], 1)
-@example([[], []], 2)
-@example([[(5, 1, 1, False)], [(5, 1, 2, False)], [(5, 2, 1, False)]], 1)
-@example([[(LAST, 0, 0, True)], [(0, 0, 0, True)]], 3)
-def test_judgements_are_what_their_definition_says(rows: list[list[Row]], parts: int) -> None:
-    assert _judged(rows, key_ranges(parts)) == _judged(rows, [WHOLE]) == _defined(rows)
+@given(st.lists(CHUNK.map(sorted), max_size=4), st.integers(1, 7), st.integers(0, 3))
+@example([], 1, 1)
+@example([[], []], 2, 0)
+@example([[(5, 1, 1, SINGLE)], [(5, 1, 2, SINGLE)], [(5, 2, 1, SINGLE)]], 1, 2)
+@example([[(LAST, 0, 0, SEVERAL)], [(0, 0, 0, SEVERAL)]], 3, 1)
+def test_judgements_are_what_their_definition_says(rows: list[list[Row]], parts: int, files: int) -> None:
+    rows = rows if files else [[] for _ in rows]
+    assert _judged(rows, key_ranges(parts), files) == _judged(rows, [WHOLE], files) == _defined(rows)
 
 
 @pytest.mark.parametrize(
     ("rows", "known"),
     [
-        ([[(5, 1, 1, False)]], {}),
-        ([[(5, 1, 1, True)]], {(0, 0): LEFT_ALIKE | RIGHT_ALIKE}),
-        ([[(5, 1, 1, False), (5, 1, 1, False)]], {(0, 0): 3, (0, 1): 3}),
-        ([[(5, 1, 1, False)], [(5, 1, 2, False)]], {(0, 0): LEFT_ALIKE, (1, 0): LEFT_ALIKE}),
-        ([[(5, 1, 1, False)], [(5, 2, 1, False)]], {(0, 0): RIGHT_ALIKE, (1, 0): RIGHT_ALIKE}),
-        ([[(5, 1, 1, True)], [(5, 2, 2, False)]], {(0, 0): 0, (1, 0): 0}),
-        ([[(5, 1, 1, False), (6, 1, 1, False)]], {}),
+        ([[(5, 1, 1, SINGLE)]], {}),
+        ([[(5, 1, 1, SEVERAL)]], {(0, 0): LEFT_ALIKE | RIGHT_ALIKE}),
+        ([[(5, 1, 1, SINGLE), (5, 1, 1, SINGLE)]], {(0, 0): 3, (0, 1): 3}),
+        ([[(5, 1, 1, SINGLE)], [(5, 1, 2, SINGLE)]], {(0, 0): LEFT_ALIKE, (1, 0): LEFT_ALIKE}),
+        ([[(5, 1, 1, SINGLE)], [(5, 2, 1, SINGLE)]], {(0, 0): RIGHT_ALIKE, (1, 0): RIGHT_ALIKE}),
+        ([[(5, 1, 1, SEVERAL)], [(5, 2, 2, SINGLE)]], {(0, 0): 0, (1, 0): 0}),
+        ([[(5, 1, 1, SINGLE), (6, 1, 1, SINGLE)]], {}),
+        ([[(5, 1, 1, SINGLE), (5, 1, 1, NONE)]], {}),
+        ([[(5, 1, 1, NONE), (5, 2, 2, SEVERAL)]], {(0, 1): 3}),
     ],
 )
 def test_window_repeats_and_continues_as_all_of_its_places_say(
@@ -117,8 +142,8 @@ def test_cut_has_the_declared_files_sorted_by_passage(found: Passaged) -> None:
     assert len(found.cuts) > 3
     for cut in found.cuts:
         for path, schema in (
-            (cut.places, PLACES),
-            (cut.examples, EXAMPLES),
+            (cut.places, NUMBERED_PLACES),
+            (cut.examples, NUMBERED_EXAMPLES),
             (cut.labels, PASSAGE_LABELS),
         ):
             assert pq.read_schema(path).equals(schema)

@@ -6,11 +6,11 @@ import os
 import random
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -18,12 +18,16 @@ from pipeline.artifacts import read_work
 from pipeline.errors import InputChangedError
 from pipeline.kernels.buffers import flat_values
 from pipeline.readers import formats
-from pipeline.stages import scan, sets
+from pipeline.readers.rows import Columns
+from pipeline.stages import scan, sets, stretches
 from pipeline.stages import windows as stage
+from pipeline.stages.chosen import CHOSEN
+from pipeline.stages.hashed import ROWS, WINDOWS
 from pipeline.stages.inputs import ShardPiece
 from pipeline.stages.places import Places
 from pipeline.stages.scan import ScanParameters
-from pipeline.stages.windows import SLOTS, STRETCHES, WINDOWS, Chunk
+from pipeline.stages.stretches import STRETCHES
+from pipeline.stages.windows import Chunk
 from tests import corpus as planted
 from tests import oracles
 from tests.stages.passage_steps import (
@@ -65,7 +69,13 @@ def _survived(
 
 
 def _rows(chunks: list[Chunk]) -> list[dict[str, Any]]:
-    return all_rows([path for chunk in chunks for path in chunk.stretches])
+    return [row for chunk in chunks for path in chunk.stretches for row in _stretches(chunk, path)]
+
+
+def _stretches(chunk: Chunk, path: str) -> list[dict[str, Any]]:
+    """A file of stretches, with the documents they are of."""
+    chosen = rows_of(chunk.chosen)
+    return [chosen[row["chosen"]] | row for row in rows_of(path)]
 
 
 @pytest.fixture
@@ -141,14 +151,18 @@ def test_texts_that_need_composing_stand_among_the_others(tmp_path: Path) -> Non
 
 def test_windows_are_sorted_and_known_by_their_slot(tmp_path: Path) -> None:
     (chunk,) = read_again(_survived(tmp_path))
-    windows, slots = read_work(chunk.windows), read_work(chunk.slots)
+    (path,) = chunk.hashed.windows
+    windows = read_work(path)
     assert windows.schema.equals(WINDOWS)
-    assert slots.schema.equals(SLOTS)
     assert all(pq.read_schema(path).equals(STRETCHES) for path in chunk.stretches)
     hashes = windows.column("window").to_pylist()
     assert hashes == sorted(hashes)
-    assert sorted(slots.column("slot").to_pylist()) == list(range(chunk.n_windows))
-    table = pa.concat_tables([read_work(path) for path in chunk.stretches])
+    assert sorted(windows.column("slot").to_pylist()) == list(range(chunk.n_windows))
+    assert chunk.slots == chunk.n_windows == chunk.new_windows
+    table, rows = read_work(chunk.chosen), read_work(chunk.hashed.rows)
+    assert table.schema.equals(CHOSEN)
+    assert rows.schema.equals(ROWS)
+    assert sum(rows.column("windows").to_pylist()) == chunk.n_windows
     slot, _ = flat_values(table.column("slots"), np.int64)
     counts, _ = flat_values(table.column("windows"), np.uint16)
     kinds, _ = flat_values(table.column("kinds"), np.uint8)
@@ -168,11 +182,27 @@ def test_pieces_without_wanted_texts_are_not_read(tmp_path: Path, monkeypatch: p
         read.append(Path(item.file.uri).stem)
         return whole(item, parameters)
 
-    monkeypatch.setattr(stage, "read_again", counted)
+    monkeypatch.setattr(stretches, "read_again", counted)
     (tmp_path / "in" / "b.jsonl").unlink()
     chunks = read_again(found)
     assert read == ["a", "c", "d"]
     assert {row["doc_id"] for row in _rows(chunks)} == WANTED
+
+
+def test_labels_are_not_read_another_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = _survived(tmp_path)
+    columns = Columns(PASSAGE_PARAMETERS.columns.text, "id", "source", "licence")
+    labelled = replace(found.corpus, parameters=replace(PASSAGE_PARAMETERS, columns=columns))
+    asked: set[Columns] = set()
+    whole = sets.read_again
+
+    def watched(item: ShardPiece, parameters: ScanParameters) -> Iterator[Any]:
+        asked.add(parameters.columns)
+        return whole(item, parameters)
+
+    monkeypatch.setattr(stretches, "read_again", watched)
+    assert _rows(read_again(replace(found, corpus=labelled)))
+    assert asked == {Columns(PASSAGE_PARAMETERS.columns.text)}
 
 
 @pytest.mark.usefixtures("small_segments")
@@ -187,7 +217,7 @@ def test_chunk_comes_of_a_segment_wherever_batches_and_files_end(
     for batch in (1, 2, 3, 100):
         monkeypatch.setattr(sets, "read", lambda p, c, n=batch: formats.read(p, c, n))
         chunks = read_again(found)
-        held = [{row["doc_id"] for row in rows_of(chunk.stretches[0])} for chunk in chunks]
+        held = [{row["doc_id"] for row in _stretches(chunk, chunk.stretches[0])} for chunk in chunks]
         assert [number for part in held for number in sorted(part)] == sorted(WANTED)
         assert [len(part) for part in held] == [chunk.texts for chunk in chunks]
         assert len(chunks) == len({n for n, s in enumerate(segments) if _ids(found, n, s) & WANTED})
