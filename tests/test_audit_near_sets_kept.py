@@ -87,7 +87,7 @@ def test_sets_that_are_not_kept_are_read_again(tmp_path: Path) -> None:
     assert two[0] == ["a", "b"]
 
 
-def test_links_that_are_not_kept_are_compared_again(tmp_path: Path) -> None:
+def test_links_that_are_not_kept_change_no_table(tmp_path: Path) -> None:
     long = family(3, *range(12))
     nights(tmp_path, {"x/a": long}, {"x/a": long, "x/b": family(3, 12)}, forget="near-links")
 

@@ -324,9 +324,13 @@ def test_lock_that_is_given_up_while_it_is_looked_at_is_free(
         file.unlink(missing_ok=True)
         return read(other)
 
-    monkeypatch.setattr(locks, "_read", given_up)
-    with locked(tmp_path, "run"):
-        pass
+    with monkeypatch.context() as patched:
+        patched.setattr(locks, "_read", given_up)
+        with locked(tmp_path, "run"):
+            patched.undo()
+            found = holder_of(tmp_path)
+            assert found is not None
+            assert found.what == "run"
 
 
 def test_who_lost_the_lock_is_told_and_does_not_remove_that_of_another(tmp_path: Path) -> None:

@@ -66,7 +66,9 @@ def test_what_tasks_exchange_comes_back_as_it_was(value: Any) -> None:
 def test_what_comes_back_may_be_written_to() -> None:
     array = np.arange(3)
     array.flags.writeable = False
-    _through_json(array)[0] = 1
+    found = _through_json(array)
+    found[0] = 1
+    assert (found.tolist(), array.tolist()) == ([1, 1, 2], [0, 1, 2])
 
 
 @pytest.mark.parametrize(
