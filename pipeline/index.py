@@ -34,7 +34,7 @@ from pipeline.removal import remove
 from pipeline.stages.inputs import Shard
 from pipeline.stages.scan import ScanParameters, ScanResult, scan
 
-INDEX_VERSION = 1  # to be raised when anything in an index comes to mean something else
+INDEX_VERSION = 2  # to be raised when anything in an index comes to mean something else
 _OF_NOTHING: dict[str, object] = {"index_version": None}  # while it is emptied
 _FOLDERS, _KEPT = ("scan", "kept", "runs"), "kept.json"
 Tables = Mapping[str, Sequence[str]]
@@ -126,6 +126,12 @@ def _refused(folder: Path, found: Mapping[str, object], wanted: Mapping[str, obj
 def unit_folder(index: Path, key: str) -> Path:
     """Where what came of a shard is, or is to be."""
     return index / "scan" / key[:2] / key
+
+
+def segment_folder(index: Path, name: str) -> Path:
+    """Where the segment of a name is, or was, as `placed` names it."""
+    key, _, inside = name.partition("-")
+    return unit_folder(index, key) / inside
 
 
 def recall_unit(folder: str) -> tuple[ScanResult | None, str | None]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,13 @@ from pipeline.artifacts import ranges_for, write_text
 from pipeline.config import Config
 from pipeline.engine import open_engine
 from pipeline.errors import AuditError, ConfigError, InputChangedError
-from pipeline.index import index_parameters, open_index
+from pipeline.index import index_parameters, open_index, segment_folder
 from pipeline.keeping import Earlier, Leaving, earlier_of, leave, leaving
 from pipeline.locks import locked
 from pipeline.manifest import PACKAGES, manifest_of, write_manifest
 from pipeline.mixture import Epochs, epochs_of, weighted_sources
 from pipeline.near import find_near
-from pipeline.passages import find_passages
+from pipeline.passages import Before, find_passages
 from pipeline.progress import Progress
 from pipeline.readers.rows import Columns
 from pipeline.records import digest
@@ -230,7 +231,9 @@ class _Attempts:
         scans, files = scanning.scan(files)
         self.place.holds(self._content(files))
         tasks = Resuming(self.engine, self.place.work, self.progress)
-        audit = _Audit(self.config, self.parameters, tasks, self.progress, self.place, self.earlier)
+        audit = _Audit(
+            self.config, self.parameters, tasks, self.progress, self.place, self.index, self.earlier
+        )
         try:
             figures, kept = audit.run(scans, files)
         except InputChangedError as error:
@@ -267,10 +270,11 @@ class _Audit:
         tasks: Tasks,
         progress: Progress,
         place: Workplace,
+        index: Path,
         earlier: Earlier,
     ) -> None:
         self.config, self.engine, self.progress, self.earlier = config, tasks, progress, earlier
-        self.work, self.output, self.parameters = place.work, place.run, parameters
+        self.work, self.output, self.parameters, self.index = place.work, place.run, parameters, index
 
     def run(self, scans: Scans, files: Files) -> tuple[Figures, dict[str, list[str]]]:
         places = write_places(
@@ -288,8 +292,9 @@ class _Audit:
         exposing = Exposing(epochs, evidence(model.parameters, model.training_tokens), self.config.labelled)
         passages = None
         if self.config.passages.enabled:
+            before = Before(tables, partial(segment_folder, self.index))
             passages = find_passages(
-                scanned, self.parameters, exposing, self.engine, self.progress, self.work, tables
+                scanned, self.parameters, exposing, self.engine, self.progress, self.work, before
             )
         grains = Grains(
             scanned,

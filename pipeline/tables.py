@@ -22,8 +22,9 @@ from pipeline.stages.examples import choose_examples, read_examples, shards_of, 
 from pipeline.stages.overlap import KINDS, Overlapped, Ranks, find_overlap, rank_labels
 from pipeline.stages.pairs import PairsResult, write_pairs
 from pipeline.stages.parts import Slice, doc_ranges, slices
-from pipeline.stages.passages import Exposing, write_places
+from pipeline.stages.passages import Exposing
 from pipeline.stages.scan import ScanParameters
+from pipeline.stages.spans import write_places
 from pipeline.stages.summary import Figures, Found, write_summary
 
 EXAMPLES = "examples"  # name of the texts that a run leaves to the next

@@ -13,14 +13,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_ranges, read_work, table_of, uint64
-from pipeline.kernels.buffers import binary_slices, flat_values
+from pipeline.artifacts import read_ranges, read_work, uint64
+from pipeline.kernels.anchored import hold
+from pipeline.kernels.buffers import flat_values
 from pipeline.kernels.windows import Runs
 from pipeline.stages.places import Places
-from pipeline.stages.scan import Segment
-from pipeline.stages.survivors import NONE, SEVERAL, SURVIVORS, rows_and_kinds, survivors_of
+from pipeline.stages.survivors import NONE, SEVERAL
 from pipeline.stages.texts import REPEATS
 
+# Chosen texts in order. `held`: its stretches were read already; `changed`: something that decides how
+# it is cut may be otherwise than in the earlier run.
 CHOSEN = pa.schema(
     [
         ("number", pa.int64()),
@@ -30,11 +32,50 @@ CHOSEN = pa.schema(
         ("source", pa.uint64()),
         ("licence", pa.uint64()),
         ("held", pa.bool_()),
-        ("kinds", pa.large_binary()),
-        ("windows", pa.large_binary()),
-        ("slots", pa.large_binary()),
+        ("changed", pa.bool_()),
     ]
 )
+
+
+@dataclass(frozen=True)
+class Anchored:
+    """The anchors of a segment's texts, back to back.
+
+    Attributes:
+        row: uint32, which of the segment's rows each is. windows: uint16, how many it has.
+        ends: int64[texts + 1], boundaries of the texts' anchors.
+        texts: the other columns of `anchors.ANCHORED`, a row a text.
+    """
+
+    row: NDArray[np.uint32]
+    windows: NDArray[np.uint16]
+    ends: NDArray[np.int64]
+    texts: pa.Table
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are: each has an anchor."""
+        return int(self.row.max()) + 1 if len(self.row) else 0
+
+    def holding(self, marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """bool[texts], those that hold an anchor of a marked row."""
+        out = np.zeros(len(self.ends) - 1, np.bool_)
+        if marked.any():
+            hold(self.row, self.ends, marked, out)
+        return out
+
+    def doc_ids(self, shard: int, places: Places) -> NDArray[np.uint64]:
+        """uint64[texts], the first document of each in the segment."""
+        piece, row = (self.texts.column(name).to_numpy() for name in ("piece", "row"))
+        return places.doc_ids(shard, piece, row)
+
+
+def anchored_of(segment: str) -> Anchored:
+    """The anchors of a segment, named by its folder."""
+    table = read_work(f"{segment}/anchored.parquet")
+    row, ends = flat_values(table.column("anchors"), np.uint32)
+    windows, _ = flat_values(table.column("windows"), np.uint16)
+    return Anchored(row, windows, ends, table.drop_columns(["anchors", "windows"]))
 
 
 @dataclass(frozen=True)
@@ -42,20 +83,17 @@ class Chosen:
     """Some texts of a segment, in order.
 
     Attributes:
-        number: of the text among the segment's anchored ones.
-        doc_id, text_id, copies, source, licence: as in the tables of the run.
+        doc_id, text_id: as in the tables of the run.
         ends: int64[texts + 1], boundaries of the texts' anchors in `runs`.
-        runs: `emits` is set at the first anchor of each row that has slots.
+        runs: `emits` is set at the first anchor of each row whose windows are to be hashed.
+        row: uint32[anchors], the row of each.
     """
 
-    number: NDArray[np.int64]
     doc_id: NDArray[np.uint64]
     text_id: NDArray[np.uint64]
-    copies: NDArray[np.int64]
-    source: NDArray[np.uint64]
-    licence: NDArray[np.uint64]
     ends: NDArray[np.int64]
     runs: Runs
+    row: NDArray[np.uint32]
 
     def __len__(self) -> int:
         return len(self.doc_id)
@@ -91,9 +129,21 @@ class Looked:
         """How many windows are looked at."""
         return int(self.windows[self.kind != NONE].sum(dtype=np.int64))
 
+    @property
+    def begins(self) -> NDArray[np.int64]:
+        """int64[rows], the first slot of each."""
+        counts = self.windows.astype(np.int64)
+        return np.cumsum(counts) - counts
+
     def kind_of_slot(self) -> NDArray[np.uint8]:
         """What is known of the row of each slot."""
         return np.repeat(self.kind, self.windows)
+
+    def slot_of_row(self, rows: int) -> NDArray[np.int64]:
+        """int64[rows of the segment], the first slot of each; -1 if it has none."""
+        slots = np.full(rows, -1, np.int64)
+        slots[self.row] = self.begins
+        return slots
 
     def live(self) -> Looked:
         """Those that are looked at."""
@@ -101,53 +151,12 @@ class Looked:
         return Looked(self.row[live], self.kind[live], self.windows[live], int(live[: self.known].sum()))
 
 
-def choose(
-    number: int,
-    segment: Segment,
-    places: Places,
-    survivors: Sequence[str],
-    repeats: Sequence[str],
-    known: Looked,
-) -> tuple[Chosen, Looked]:
-    """The first documents of texts with a survivor, and the rows to be looked at, behind those known.
+def copies_of(doc_id: NDArray[np.uint64], repeats: Sequence[str]) -> NDArray[np.int64]:
+    """How many documents have the text of each (ascending); 0 for those that are not the first of them.
 
     Args:
-        number: of the segment. survivors: see `survivors.find_survivors`. repeats: see `texts`.
-        known: rows that have slots, whatever their kinds were.
+        repeats: see `texts`.
     """
-    table = read_work(f"{segment.path}/anchored.parquet")
-    row, ends = flat_values(table.column("anchors"), np.uint32)
-    windows, _ = flat_values(table.column("windows"), np.uint16)
-    found = uint64(read_ranges(survivors, "survivor", survivors_of(number), SURVIVORS), "survivor")
-    n_rows = int(row.max()) + 1 if len(row) else 0
-    kind_of_row = np.zeros(n_rows, np.uint8)
-    rows, kinds = rows_and_kinds(found)
-    kind_of_row[rows] = kinds
-    kind = kind_of_row[row]
-    doc_id = places.doc_ids(segment.shard, table.column("piece").to_numpy(), table.column("row").to_numpy())
-    copies = _copies(doc_id, repeats)
-    survives = np.logical_or.reduceat(kind, ends[:-1]) if len(row) else np.zeros(0, np.bool_)
-    chosen = np.flatnonzero(survives & (copies > 0))
-    counts = np.diff(ends)
-    kept = np.zeros(len(doc_id), np.bool_)
-    kept[chosen] = True
-    of_kept = np.repeat(kept, counts)
-    runs, looked = _runs(kind[of_kept], windows[of_kept], row[of_kept], n_rows, known)
-    texts = Chosen(
-        chosen,
-        doc_id[chosen],
-        uint64(table, "text_id")[chosen],
-        copies[chosen],
-        uint64(table, "source")[chosen],
-        uint64(table, "licence")[chosen],
-        np.concatenate([np.zeros(1, np.int64), np.cumsum(counts[chosen])]),
-        runs,
-    )
-    return texts, looked
-
-
-def _copies(doc_id: NDArray[np.uint64], repeats: Sequence[str]) -> NDArray[np.int64]:
-    # How many documents have the text of each; 0 for those that are not the first of them.
     copies = np.ones(len(doc_id), np.int64)
     if len(doc_id):
         table = read_ranges(repeats, "doc_id", (int(doc_id[0]), int(doc_id[-1]) + 1), REPEATS)
@@ -157,48 +166,52 @@ def _copies(doc_id: NDArray[np.uint64], repeats: Sequence[str]) -> NDArray[np.in
     return copies
 
 
-def _runs(
-    kind: NDArray[np.uint8], windows: NDArray[np.uint16], row: NDArray[np.uint32], n_rows: int, known: Looked
-) -> tuple[Runs, Looked]:
+def chosen_of(
+    anchored: Anchored,
+    numbers: NDArray[np.int64],
+    doc_id: NDArray[np.uint64],
+    kind: NDArray[np.uint8],
+    slot_of_row: NDArray[np.int64],
+) -> Chosen:
+    """Some texts of a segment, by their numbers, ascending; no anchor emits.
+
+    Args:
+        doc_id: of each of them. kind: uint8[rows], of the segment's rows, see `survivors`.
+        slot_of_row: int64[rows]; -1 for those that have no slots.
+    """
+    kept = np.zeros(len(anchored.ends) - 1, np.bool_)
+    kept[numbers] = True
+    counts = np.diff(anchored.ends)
+    of_kept = np.repeat(kept, counts)
+    row, windows = anchored.row[of_kept], anchored.windows[of_kept]
+    kinds = kind[row]
+    slot = np.where(kinds >= SEVERAL, slot_of_row[row], -1)
+    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts[numbers])])
+    runs = Runs(kinds, windows, slot, np.zeros(len(row), np.bool_))
+    return Chosen(doc_id, uint64(anchored.texts, "text_id")[numbers], ends, runs, row)
+
+
+def with_new_slots(chosen: Chosen, known: Looked, live: NDArray[np.uint8]) -> tuple[Chosen, Looked]:
+    """The same, with slots for all rows that are looked at.
+
+    Args:
+        chosen: of the texts that hold rows without slots, all. known: the rows that have slots.
+        live: uint8[rows of the segment], their kinds; NONE if they are not looked at.
+    """
+    kind, windows, slot, _ = chosen.runs
+    slot_of_row = known.slot_of_row(len(live))
     # New slots in the order in which their rows are met, so that those of a text are near each other.
-    unsettled = np.flatnonzero(kind >= SEVERAL)
-    kind_of_row = np.zeros(n_rows, np.uint8)
-    kind_of_row[row[unsettled]] = kind[unsettled]
-    slot_of_row = np.full(n_rows, -1, np.int64)
-    slot_of_row[known.row] = _begins(known.windows, 0)
-    first_of_row = np.full(n_rows, -1, np.int64)
-    first_of_row[row[unsettled][::-1]] = unsettled[::-1]
+    without = np.flatnonzero((kind >= SEVERAL) & (slot < 0))
+    first_of_row = np.full(len(live), -1, np.int64)
+    first_of_row[chosen.row[without][::-1]] = without[::-1]
+    first = np.sort(first_of_row[first_of_row >= 0])
     emits = np.zeros(len(kind), np.bool_)
-    emits[first_of_row[(first_of_row >= 0) & (slot_of_row < 0)]] = True
-    new = row[emits]
-    slot_of_row[new] = _begins(windows[emits], known.slots)
-    slot = np.where(kind >= SEVERAL, slot_of_row[row], -1)
-    rows, counts = np.concatenate([known.row, new]), np.concatenate([known.windows, windows[emits]])
-    return Runs(kind, windows, slot, emits), Looked(rows, kind_of_row[rows], counts, len(known.row))
-
-
-def _begins(windows: NDArray[np.uint16], first: int) -> NDArray[np.int64]:
-    # The first slot of each of some rows.
-    counts = windows.astype(np.int64)
-    return first + np.cumsum(counts) - counts
-
-
-def chosen_table(chosen: Chosen, held: NDArray[np.bool_]) -> pa.Table:
-    """Chosen texts, and whether stretches of each are held, as a table of `CHOSEN`."""
-    runs, ends = chosen.runs, chosen.ends
-    return table_of(
-        CHOSEN,
-        *(chosen.number, chosen.doc_id, chosen.text_id, chosen.copies, chosen.source, chosen.licence, held),
-        *(binary_slices(values, ends) for values in (runs.kind, runs.windows, runs.slot)),
-    )
-
-
-def chosen_of(table: pa.Table) -> tuple[Chosen, NDArray[np.bool_]]:
-    """The inverse of `chosen_table`, but that no anchor emits."""
-    kinds, ends = flat_values(table.column("kinds"), np.uint8)
-    windows, _ = flat_values(table.column("windows"), np.uint16)
-    slots, _ = flat_values(table.column("slots"), np.int64)
-    runs = Runs(kinds, windows, slots, np.zeros(len(kinds), np.bool_))
-    names = ("number", "doc_id", "text_id", "copies", "source", "licence", "held")
-    number, doc_id, text_id, copies, source, licence, held = (table.column(n).to_numpy() for n in names)
-    return Chosen(number, doc_id, text_id, copies, source, licence, ends, runs), held
+    emits[first] = True
+    new = chosen.row[first]
+    rows = np.concatenate([known.row, new])
+    looked = Looked(rows, live[rows], np.concatenate([known.windows, windows[first]]), len(known.row))
+    slot_of_row[new] = looked.begins[len(known.row) :]
+    slot = np.where(kind >= SEVERAL, slot_of_row[chosen.row], -1)
+    return Chosen(
+        chosen.doc_id, chosen.text_id, chosen.ends, Runs(kind, windows, slot, emits), chosen.row
+    ), looked

@@ -1,8 +1,9 @@
 """The passages of a segment, cut anew where its windows are judged otherwise than in an earlier run.
 
-How a text is cut follows from what is known of each of its windows. A signature of that is kept with
-the cuts: where an earlier run saw the same, in whatever corpus, its cuts hold. All other texts are
-cut from their stretches, which are read here if they were not when windows were hashed.
+How a text is cut follows from what is known of each of its windows. A text that holds none about which
+something else is known than was is cut as it was. Of the others a signature of all that is known was
+kept: where it is the same, too, the cuts hold. All that are left are cut from their stretches, which
+are read here if they were not when windows were hashed.
 """
 
 from __future__ import annotations
@@ -17,42 +18,21 @@ from numpy.typing import NDArray
 
 from pipeline.artifacts import frame, read_ranges, read_work, table_of, uint64, write_work
 from pipeline.kernels.minimizers import sampler
-from pipeline.kernels.unitigs import sign
-from pipeline.stages.chosen import Chosen, chosen_of
+from pipeline.kernels.tally import Tally, empty_tally, tally
+from pipeline.kernels.unitigs import REPEATED, sign
+from pipeline.stages import standing as kept
+from pipeline.stages.chosen import Chosen, anchored_of, chosen_of
+from pipeline.stages.hashed import FLAGS, STATES, Hashed, known_rows
 from pipeline.stages.inputs import Shard
-from pipeline.stages.placed import Part, Placed, joined, part_before, part_of
+from pipeline.stages.placed import Part, Placed, joined, part_of
 from pipeline.stages.places import Places
 from pipeline.stages.scan import ScanParameters
+from pipeline.stages.standing import Standing, signed_table, write_beginnings
 from pipeline.stages.stretches import TextScratch, gathered, read_wanted, wanted_of
 from pipeline.stages.texts import TEXT_LABELS
-from pipeline.stages.unitigs import Cutter, cut_table, flags_of
+from pipeline.stages.unitigs import Cutter, cut_table, judged_of
 from pipeline.stages.windows import Chunk
 
-PLACES = pa.schema(
-    [
-        ("passage_id", pa.uint64()),
-        ("doc_id", pa.uint64()),
-        ("text_id", pa.uint64()),
-        ("copies", pa.int64()),
-        ("token_start", pa.int64()),
-        ("tokens", pa.int64()),
-        ("byte_start", pa.int64()),
-        ("byte_end", pa.int64()),
-    ]
-)
-EXAMPLES = pa.schema(
-    [
-        ("passage_id", pa.uint64()),
-        ("doc_id", pa.uint64()),
-        ("predictable", pa.bool_()),
-        ("text", pa.large_string()),
-    ]
-)
-# The same with the number of the text among the segment's anchored ones: so a later run knows it.
-NUMBERED_PLACES = PLACES.append(pa.field("number", pa.int64()))
-NUMBERED_EXAMPLES = EXAMPLES.append(pa.field("number", pa.int64()))
-# What decided how a text was cut.
-SIGNED = pa.schema([("number", pa.int64()), ("signature", pa.uint64())])
 # How many places of a passage are in documents with which source and licence (hashes, 0: none).
 PASSAGE_LABELS = pa.schema(
     [
@@ -70,24 +50,25 @@ class Cut:
     """What a segment was cut into.
 
     Attributes:
-        places: of passages. examples: how passages begin in their first place, see `placed`. labels:
-            sources and licences of passages. All sorted by passage_id.
-        signed: the texts by number. count: how many places there are.
+        standing: its passages. texts: a table of `chosen.CHOSEN`. labels: sources and licences of
+            passages, by passage_id.
+        kinds, flags, hashed: what the next run is to know, see `windows.Known`.
+        docs: the first document with a chosen text, and the one after the last.
+        count: how many places there are. repeated: windows that were looked at and repeat.
         read, reused: how many texts were read here, and how many are cut as they were.
     """
 
-    places: str
-    examples: str
+    standing: Standing
+    texts: str
     labels: str
-    signed: str
+    kinds: str
+    flags: str
+    hashed: Hashed
+    docs: tuple[int, int]
     count: int
+    repeated: int
     read: int
     reused: int
-
-    @property
-    def kept(self) -> tuple[str, str, str]:
-        """What spares the next run to cut the same again."""
-        return self.signed, self.places, self.examples
 
 
 class _Segment:
@@ -97,52 +78,76 @@ class _Segment:
         self, number: int, chunk: Chunk, shard: Shard, judged: Sequence[str], parameters: ScanParameters
     ) -> None:
         self.chunk, self.shard, self.parameters = chunk, shard, parameters
-        self.chosen, self.held = chosen_of(read_work(chunk.chosen))
-        flags = flags_of(number, chunk, judged)
-        self.cutter = Cutter(parameters.passage_tokens, self.chosen.runs, flags)
-        self.signature = np.empty(len(self.chosen), np.uint64)
-        sign(self.chosen.ends, self.chosen.runs, flags, self.signature)
-        self.reused = self._as_before()
+        self.texts = read_work(chunk.texts)
+        self.number, self.doc_id, self.copies, self.held = (
+            self.texts.column(name).to_numpy() for name in ("number", "doc_id", "copies", "held")
+        )
+        self.anchored = anchored_of(chunk.segment)
+        self.kind = read_work(chunk.kinds).column("kind").to_numpy()
+        self.rows = known_rows(chunk.held.hashed)
+        self.slot_of_row = self.rows.slot_of_row(len(self.kind))
+        self.flags = read_work(chunk.held.states).column("state").to_numpy() & np.uint8(FLAGS)
+        slots, found = judged_of(number, judged)
+        self.flags[slots] = found
+        self._sign(slots)
 
-    def _as_before(self) -> NDArray[np.bool_]:
-        number, same = self.chosen.number, np.zeros(len(self.chosen), np.bool_)
-        if self.chunk.known.cut:
-            table = read_work(self.chunk.known.cut[0])
-            before = table.column("number").to_numpy()
-            here = np.flatnonzero(~self.held)
+    def _sign(self, judged: NDArray[np.int64]) -> None:
+        # Which texts are cut now, and the signatures of all.
+        changed = self.texts.column("changed").to_numpy() | self._holding(judged)
+        self.signature = np.zeros(len(self.number), np.uint64)
+        if self.chunk.known is not None:
+            table = read_work(self.chunk.known.standing.signed)
+            at = np.searchsorted(table.column("number").to_numpy(), self.number[~self.held])
             # Texts that the earlier run did not cut are all held.
-            at = np.searchsorted(before, number[here])
-            same[here] = uint64(table, "signature")[at] == self.signature[here]
-        return same
+            self.signature[~self.held] = uint64(table, "signature")[at]
+        before = self.signature.copy()
+        self._resign(np.flatnonzero(self.held))
+        self._resign(np.flatnonzero(changed & ~self.held))
+        self.unread = np.flatnonzero(~self.held & (self.signature != before))
 
-    def part(self, table: pa.Table) -> Part:
-        """A table of stretches, cut."""
-        return part_of(table, cut_table(table, self.cutter))
+    def _holding(self, judged: NDArray[np.int64]) -> NDArray[np.bool_]:
+        # Of the chosen texts, those with a window in one of these slots.
+        marked = np.zeros(len(self.kind), np.bool_)
+        marked[self.rows.row[np.searchsorted(self.rows.begins, judged, side="right") - 1]] = True
+        return np.asarray(self.anchored.holding(marked)[self.number])
 
-    def parts_held(self) -> Iterator[Part]:
-        """What was read before, cut."""
-        return (self.part(read_work(path).combine_chunks()) for path in self.chunk.stretches)
+    def _resign(self, at: NDArray[np.int64]) -> None:
+        chosen, found = self._chosen(at), np.empty(len(at), np.uint64)
+        sign(chosen.ends, chosen.runs, self.flags, found)
+        self.signature[at] = found
 
-    def parts_read(self, at: NDArray[np.int64], places: str) -> Iterator[Part]:
-        """Texts that have not been read, read and cut."""
-        if len(at):
-            window = self.parameters.passage_tokens
-            wanted = iter([wanted_of(self.chosen, at, window, 0)])
+    def _chosen(self, at: NDArray[np.int64]) -> Chosen:
+        return chosen_of(self.anchored, self.number[at], self.doc_id[at], self.kind, self.slot_of_row)
+
+    def parts(self, places: str) -> Iterator[Part]:
+        """The texts that are cut now: those that were read before, and others."""
+        window = self.parameters.passage_tokens
+        if self.held.any():
+            held = np.flatnonzero(self.held)
+            cutter = Cutter(window, self._chosen(held).runs, self.flags)
+            for path in self.chunk.stretches:
+                table = read_work(path).combine_chunks()
+                yield part_of(table, cut_table(table, cutter), self.number[held])
+        if len(self.unread):
+            chosen = self._chosen(self.unread)
+            cutter = Cutter(window, chosen.runs, self.flags)
             scratch = TextScratch(sampler(window))
-            tables = read_wanted(self.shard, Places(places), wanted, self.parameters, scratch)
-            yield from (self.part(table) for table in gathered(tables))
+            wanted = iter([wanted_of(chosen, window, 0)])
+            for table in gathered(read_wanted(self.shard, Places(places), wanted, self.parameters, scratch)):
+                yield part_of(table, cut_table(table, cutter), self.number[self.unread])
 
-    def part_before(self) -> list[Part]:
-        """What an earlier run cut in the same way."""
-        if not self.reused.any():
-            return []
-        _, places, examples = self.chunk.known.cut
-        return [part_before(places, examples, self.chosen, self.reused)]
+    def holds(self) -> NDArray[np.bool_]:
+        """bool[anchored texts], those that are cut as they were."""
+        found = np.zeros(len(self.anchored.ends) - 1, np.bool_)
+        found[self.number[~self.held]] = True
+        found[self.number[self.unread]] = False
+        return found
 
-    def whole(self, places: str) -> Part:
-        """All of it, in order."""
-        unread = np.flatnonzero(~self.held & ~self.reused)
-        return joined([*self.parts_held(), *self.parts_read(unread, places), *self.part_before()])
+    def text_of(self, placed: Placed) -> NDArray[np.int64]:
+        """int64[places], the number of each one's text among those chosen."""
+        of_number = np.full(len(self.anchored.ends) - 1, -1, np.int64)
+        of_number[self.number] = np.arange(len(self.number))
+        return of_number[placed.spans.number.astype(np.int64)]
 
 
 def cut_stretches(
@@ -168,44 +173,88 @@ def cut_stretches(
         InputChangedError: a file is not what the scan read.
     """
     segment = _Segment(number, chunk, shard, judged, parameters)
-    part = segment.whole(places)
-    chosen, placed = segment.chosen, part.placed
+    before = None if chunk.known is None else chunk.known.standing
+    parts = list(segment.parts(places))
+    placed = joined(parts, before, segment.holds())
+    text = segment.text_of(placed)
+    counted = empty_tally(len(placed.passage_id))
+    tally(_writable(placed.passage), text, _writable(segment.copies), counted)
+    standing = _standing(segment, parts, placed, counted, path)
     labels = PASSAGE_LABELS.empty_table()
-    if text_labels is not None and len(placed.chosen):
-        labels = _labels(chosen, placed, text_labels)
-    shown = part.beginnings
-    passage_id, dull, beginning = (shown.column(name) for name in ("passage_id", "predictable", "text"))
-    text = shown.column("chosen").to_numpy()
-    examples = table_of(
-        NUMBERED_EXAMPLES, passage_id, chosen.doc_id[text], dull, beginning, chosen.number[text]
-    )
-    signed = table_of(SIGNED, chosen.number, segment.signature)
+    if text_labels is not None and len(text):
+        labels = _labels(segment, placed, text, text_labels)
+    docs = segment.doc_id[[0, -1]].tolist() if len(segment.doc_id) else [0, -1]
     return Cut(
-        write_work(_places(chosen, placed), f"{path}-places.parquet", "passage_id"),
-        write_work(examples, f"{path}-examples.parquet", "passage_id"),
+        standing,
+        chunk.texts,
         write_work(labels, f"{path}-labels.parquet", "passage_id"),
-        write_work(signed, f"{path}-signed.parquet"),
-        len(placed.passage),
-        int((~segment.held & ~segment.reused).sum()),
-        int(segment.reused.sum()),
+        chunk.kinds,
+        write_work(table_of(STATES, segment.flags), f"{path}-flags.parquet"),
+        chunk.held.hashed,
+        (docs[0], docs[1] + 1),
+        len(text),
+        int(np.count_nonzero(segment.flags & REPEATED)),
+        len(segment.unread),
+        len(segment.number) - int(segment.held.sum()) - len(segment.unread),
     )
 
 
-def _places(chosen: Chosen, placed: Placed) -> pa.Table:
-    text = placed.chosen
-    return table_of(
-        NUMBERED_PLACES,
-        placed.passage,
-        *(column[text] for column in (chosen.doc_id, chosen.text_id, chosen.copies)),
-        *(placed.token, placed.tokens, placed.begin, placed.end),
-        chosen.number[text],
+def _writable(column: NDArray[np.generic]) -> NDArray[np.generic]:
+    # To Numba, columns of a table, which cannot be written to, are of another type.
+    return column if column.flags.writeable else column.copy()
+
+
+def _standing(
+    segment: _Segment, parts: Sequence[Part], placed: Placed, counted: Tally, path: str
+) -> Standing:
+    before = None if segment.chunk.known is None else segment.chunk.known.standing
+    spans, first = placed.spans, counted.first
+    number = spans.number[first].astype(np.int64)
+    passages = table_of(
+        kept.PASSAGES,
+        placed.passage_id,
+        placed.predictable,
+        *(counted.occurrences, counted.documents, counted.texts),
+        segment.doc_id[segment.text_of(placed)[first]],
+        number,
+        *(spans.tokens[first], spans.begin[first], spans.end[first]),
+    )
+    if before is not None and placed.same:
+        places = before.places
+    else:
+        table = table_of(kept.PLACES, *spans, placed.passage)
+        places = write_work(table, f"{path}-places.parquet", "number")
+    beginnings = write_beginnings(
+        () if before is None else before.beginnings,
+        _new_beginnings(parts, placed, number),
+        passages,
+        f"{path}-beginnings.parquet",
+    )
+    return Standing(
+        write_work(signed_table(segment.number, segment.signature), f"{path}-signed.parquet"),
+        places,
+        write_work(passages, f"{path}-passages.parquet", "passage_id"),
+        beginnings,
     )
 
 
-def _labels(chosen: Chosen, placed: Placed, text_labels: Sequence[str]) -> pa.Table:
+def _new_beginnings(parts: Sequence[Part], placed: Placed, number: NDArray[np.int64]) -> pa.Table:
+    # How passages begin in what is their first place now, where that is not known.
+    every = pa.concat_tables([kept.BEGINNINGS.empty_table(), *(part.beginnings for part in parts)])
+    at = np.searchsorted(placed.passage_id, uint64(every, "passage_id"))
+    told = every.column("number").to_numpy()
+    rows = np.flatnonzero((number[at] == told) & (placed.told[at] != told))
+    rows = rows[np.argsort(at[rows])]
+    return every.take(pa.array(rows)) if len(parts) > 1 or len(rows) < len(every) else every
+
+
+def _labels(
+    segment: _Segment, placed: Placed, text: NDArray[np.int64], text_labels: Sequence[str]
+) -> pa.Table:
     names = ("doc_id", "source", "licence", "copies")
-    columns = {name: getattr(chosen, name)[placed.chosen] for name in names}
-    places = pl.DataFrame({"passage_id": placed.passage, "tokens": placed.tokens, **columns})
+    columns = {name: segment.texts.column(name).to_numpy()[text] for name in names}
+    passage_id, tokens = placed.passage_id[placed.passage], placed.spans.tokens
+    places = pl.DataFrame({"passage_id": passage_id, "tokens": tokens, **columns})
     of_single = places.filter(pl.col("copies") == 1).with_columns(places=pl.col("copies"))
     span = int(columns["doc_id"].min()), int(columns["doc_id"].max()) + 1
     others = frame(read_ranges(text_labels, "doc_id", span, TEXT_LABELS)).select(

@@ -1,9 +1,10 @@
-"""The windows of a segment by hash, in one file a night that hashed some.
+"""The windows of a segment by hash, in one file a night that hashed some, and what is known of them.
 
 A row of the segment's anchors has its slots from the first night on that looks at its windows, so files
-stay as they are: a night writes what it hashed, and the list of rows with what it knows of each. A row
-that is not looked at any more is marked there, and its windows are passed over. When there are many
-files, or most of what they hold is passed over, one is made of them, and slots are given anew.
+stay as they are: a night writes what it hashed, the list of rows with what it knows of each, and a byte
+a slot. A row that is not looked at any more is marked there, and its windows are passed over. When
+there are many files, or most of what they hold is passed over, one is made of them, and slots are given
+anew.
 """
 
 from __future__ import annotations
@@ -15,15 +16,20 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import KeyRange, read_range, read_work, table_of, uint64, write_work
+from pipeline.artifacts import read_work, table_of, uint64, write_work
 from pipeline.stages.chosen import Looked
 from pipeline.stages.survivors import NONE, SEVERAL
 
 WINDOWS = pa.schema([("window", pa.uint64()), ("beside", pa.uint64()), ("slot", pa.uint32())])
 # The rows of the segment's anchors that have slots, in their order; kind NONE: not looked at.
 ROWS = pa.schema([("row", pa.uint32()), ("windows", pa.uint16()), ("kind", pa.uint8())])
+# What is known of the window of each slot, as bits: in an earlier run, see `kernels.unitigs.cut`; and
+# whether it is looked at, known to occur twice, and either otherwise than in that run.
+STATES = pa.schema([("state", pa.uint8())])
+FLAGS, LIVE, MANY, CHANGED = 7, 8, 16, 32
+HASHES = pa.schema([("window", pa.uint64())])
 MOST_FILES = 8  # of one segment: each is opened for every range of keys
-_MANY = np.uint64(1)
+_TWICE = np.uint64(1)
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,22 @@ class Hashed:
     windows: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Held:
+    """The windows of a segment tonight.
+
+    Attributes:
+        hashed: by hash. slots: how many slots there are.
+        states: a table of `STATES`. left: a table of `HASHES`, sorted: windows that were looked at and
+            have no slot any more; or empty.
+    """
+
+    hashed: Hashed
+    slots: int
+    states: str
+    left: str
+
+
 def known_rows(hashed: Hashed | None) -> Looked:
     """The rows that have slots."""
     table = ROWS.empty_table() if hashed is None else read_work(hashed.rows)
@@ -44,67 +66,63 @@ def known_rows(hashed: Hashed | None) -> Looked:
     return Looked(row, kind, windows, len(row))
 
 
-def live_windows(hashed: Hashed, keys: KeyRange) -> tuple[NDArray[np.uint64], ...]:
-    """Hashes, neighbours and slots of the windows in a key range that are looked at.
-
-    The lowest bit of the neighbours tells whether a window is known to occur twice.
-    """
-    kind = known_rows(hashed).kind_of_slot()
-    parts = [(np.zeros(0, np.uint64),) * 3]
-    for path in hashed.windows:
-        table = read_range(path, "window", keys)
-        window, beside, slot = (table.column(name).to_numpy() for name in WINDOWS.names)
-        of_slot = kind[slot]
-        if not of_slot.all():
-            live = np.flatnonzero(of_slot)
-            window, beside, slot, of_slot = window[live], beside[live], slot[live], of_slot[live]
-        parts.append((window, beside | (of_slot == SEVERAL).astype(np.uint64), slot.astype(np.uint64)))
-    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
-
-
 def write_hashed(
     earlier: Hashed | None,
     looked: Looked,
-    hashes: NDArray[np.uint64],
-    beside: NDArray[np.uint64],
+    before: Looked,
+    flags: NDArray[np.uint8],
+    fresh: tuple[NDArray[np.uint64], NDArray[np.uint64]],
     path: str,
-) -> tuple[Hashed, NDArray[np.int64] | None]:
+) -> tuple[Held, Looked]:
     """Write what was hashed beside what there is.
 
     Args:
-        looked: all rows with slots. hashes, beside: of the slots that are new, in order.
+        looked: all rows with slots. before: those there were, with what was known of them.
+        flags: uint8[slots before], of the earlier run. fresh: hashes and neighbours of the slots that
+            are new, in order.
         path: what the written files' names begin with.
 
     Returns:
-        The windows; and the new number of each slot (-1: none) if they were given anew.
+        The windows; and the rows with slots, which may have been given anew.
     """
-    order = np.argsort(hashes)
+    hashes, beside = fresh
     first = looked.slots - len(hashes)
+    kind = looked.kind_of_slot()
+    kind_before = np.concatenate([before.kind_of_slot(), np.zeros(len(hashes), np.uint8)])
+    state = np.concatenate([flags, np.zeros(len(hashes), np.uint8)])
+    state = np.where(kind != NONE, state | LIVE, 0).astype(np.uint8)
+    state[kind == SEVERAL] |= MANY
+    state[kind != kind_before] |= CHANGED
+    order = np.argsort(hashes)
     slots = (order + first).astype(np.uint32)
-    table = table_of(WINDOWS, hashes[order], beside[order] & ~_MANY, slots)
+    table = table_of(WINDOWS, hashes[order], beside[order] & ~_TWICE, slots)
     files = () if earlier is None else earlier.windows
+    left = ""
     if len(files) + bool(len(table)) > MOST_FILES or 2 * looked.live_slots < looked.slots:
-        return _merged(files, table, looked, path)
-    if len(table):
+        files, left = _merged(files, table, kind != NONE, kind_before != NONE, path)
+        state, looked = state[kind != NONE], looked.live()
+    elif len(table):
         files = *files, write_work(table, f"{path}-windows.parquet", "window")
-    return Hashed(_rows(looked, path), files), None
-
-
-def _rows(looked: Looked, path: str) -> str:
-    return write_work(table_of(ROWS, looked.row, looked.windows, looked.kind), f"{path}-rows.parquet")
+    rows = table_of(ROWS, looked.row, looked.windows, looked.kind)
+    hashed = Hashed(write_work(rows, f"{path}-rows.parquet"), files)
+    states = write_work(table_of(STATES, state), f"{path}-states.parquet")
+    return Held(hashed, len(state), states, left), looked
 
 
 def _merged(
-    files: Sequence[str], table: pa.Table, looked: Looked, path: str
-) -> tuple[Hashed, NDArray[np.int64]]:
-    live = looked.kind_of_slot() != NONE
+    files: Sequence[str], table: pa.Table, live: NDArray[np.bool_], was_live: NDArray[np.bool_], path: str
+) -> tuple[tuple[str, ...], str]:
     moved = np.where(live, np.cumsum(live) - 1, -1)
     every = pa.concat_tables([*(read_work(file) for file in files), table])
-    slot = moved[every.column("slot").to_numpy()]
-    window, beside = uint64(every, "window"), uint64(every, "beside")
+    before = every.column("slot").to_numpy()
+    window, beside, slot = uint64(every, "window"), uint64(every, "beside"), moved[before]
     # Sorted runs, which a stable sort only merges.
     order = np.argsort(window, kind="stable")
+    gone = order[(slot[order] < 0) & was_live[before[order]]]
     order = order[slot[order] >= 0]
     merged = table_of(WINDOWS, window[order], beside[order], slot[order].astype(np.uint32))
-    written = write_work(merged, f"{path}-windows.parquet", "window")
-    return Hashed(_rows(looked.live(), path), (written,)), moved
+    left = table_of(HASHES, window[gone])
+    return (
+        (write_work(merged, f"{path}-windows.parquet", "window"),),
+        write_work(left, f"{path}-left.parquet", "window") if len(gone) else "",
+    )

@@ -2,41 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from pipeline.artifacts import (
     END_OF_KEYS,
     KeyRange,
     frame,
+    read_numbered_range,
+    read_range,
     read_ranges,
-    read_work,
+    table_of,
     uint64,
     write_output,
     write_work,
 )
+from pipeline.errors import ArtifactError
 from pipeline.mixture import MILLION, Epochs
 from pipeline.risk import PREDICTABLE, TIERS, Evidence, bin_of
 from pipeline.schemas import BINS, PASSAGES
-from pipeline.schemas import PLACES as OUTPUT
-from pipeline.stages.cutting import EXAMPLES, PASSAGE_LABELS, PLACES, Cut
+from pipeline.stages import standing as kept
+from pipeline.stages.cutting import PASSAGE_LABELS, Cut
 from pipeline.stages.runs import starts_of_runs
 
-LISTED, PREDICTABLE_LISTED, PLACES_LISTED = 25, 10, 5  # passages with places to look at
-TOP = pa.schema(
-    [
-        ("passage_id", pa.uint64()),
-        ("predictable", pa.bool_()),
-        ("covered", pa.int64()),
-        ("doc_id", pa.uint64()),
-        *((name, pa.int64()) for name in ("copies", "token_start", "byte_start", "byte_end")),
-    ]
-)
-COUNTED = pa.schema([*PLACES, ("occurrences", pa.int64())])
+LISTED, PREDICTABLE_LISTED = 25, 10  # passages with places to look at
+# How often the passages of a segment occur in the corpus: the number of its cut and the row there.
+OCCURRENCES = pa.schema([("row", pa.uint64()), ("occurrences", pa.int64())])
+_ROW_BITS = 40
+Covering = tuple[int, bool, int]  # passage_id, whether predictable, tokens in all of its places
 
 
 @dataclass(frozen=True)
@@ -44,21 +43,20 @@ class PassagesResult:
     """One key range of passages.
 
     Attributes:
-        places: their places with their occurrences, sorted by doc_id.
-        top: the first places of those that cover most tokens.
+        occurrences: a table of `OCCURRENCES`, sorted.
+        top: those that cover most tokens, see `most_covering`.
         by_bin: how many passages there are in each repeat bin.
-        passages, predictable, spans: how many there are.
+        passages, predictable: how many there are.
         most_tokens, most_occurrences: of the longest and of the most frequent; 0 without any.
         exposed, exposed_tokens: passages that are not predictable, and their lengths together, by bin
             of exposures.
     """
 
-    places: str
-    top: str
+    occurrences: str
+    top: tuple[Covering, ...]
     by_bin: tuple[int, ...]
     passages: int
     predictable: int
-    spans: int
     most_tokens: int
     most_occurrences: int
     exposed: tuple[int, ...]
@@ -78,6 +76,32 @@ class Exposing:
     labelled: bool
 
 
+def rows_of_cut(number: int) -> KeyRange:
+    """The rows of `OCCURRENCES` that are of a cut."""
+    return number << _ROW_BITS, (number + 1) << _ROW_BITS
+
+
+class _Found(NamedTuple):
+    # What the segments have of the passages of a key range, one segment behind the other: the number
+    # of each one's cut, its row there, and `standing.PASSAGES`.
+    cut: NDArray[np.int64]
+    row: NDArray[np.int64]
+    table: pa.Table
+
+
+def _found(keys: KeyRange, cuts: Sequence[Cut]) -> _Found:
+    cut, row, tables = [], [], [kept.PASSAGES.empty_table()]
+    for number, part in enumerate(cuts):
+        first, table = read_numbered_range(part.standing.passages, "passage_id", keys)
+        cut.append(np.full(len(table), number))
+        row.append(np.arange(first, first + len(table)))
+        tables.append(table)
+    nothing = np.zeros(0, np.int64)
+    # In one piece: rows are taken from several three times as slowly (measured).
+    table = pa.concat_tables(tables).combine_chunks()
+    return _Found(np.concatenate([nothing, *cut]), np.concatenate([nothing, *row]), table)
+
+
 def write_passages(
     keys: KeyRange, output: str, path: str, *, cuts: Sequence[Cut], exposing: Exposing
 ) -> PassagesResult:
@@ -86,60 +110,80 @@ def write_passages(
     Nothing is written to `output` without passages.
 
     Args:
-        output: the part's file. path: of their places.
+        output: the part's file. path: of how often they occur.
         cuts: see `cutting.cut_stretches`.
     """
-    # In one piece: rows are taken from several three times as slowly (measured).
-    places = read_ranges([c.places for c in cuts], "passage_id", keys, PLACES).combine_chunks()
-    # Cuts come in the order of the documents, and so do the places of a passage in each.
-    places = places.take(pa.array(np.argsort(uint64(places, "passage_id"), kind="stable")))
-    passage, doc_id = uint64(places, "passage_id"), uint64(places, "doc_id")
-    copies = places.column("copies").to_numpy()
-    starts = starts_of_runs(passage)
+    found = _found(keys, cuts)
+    # Cuts come in the order of the documents: the first of a passage has its first place.
+    order = np.argsort(uint64(found.table, "passage_id"), kind="stable")
+    starts = starts_of_runs(uint64(found.table, "passage_id")[order])
     if not len(starts):
         return _nothing(path)
-    occurrences = np.add.reduceat(copies, starts)
-    new_text = np.zeros(len(passage), np.bool_)
-    new_text[starts_of_runs(passage, doc_id)] = True
-    counted = {
-        "passage_id": passage[starts],
-        "occurrences": occurrences,
-        "documents": np.add.reduceat(np.where(new_text, copies, 0), starts),
-        "texts": np.add.reduceat(new_text.astype(np.int64), starts),
-        **{
-            name: places.column(name).to_numpy()[starts]
-            for name in ("tokens", "doc_id", "byte_start", "byte_end")
-        },
+    sums = {
+        name: np.add.reduceat(found.table.column(name).to_numpy()[order], starts)
+        for name in ("occurrences", "documents", "texts")
     }
-    passages = _judged(_described(pl.DataFrame(counted), cuts, keys, exposing), exposing.evidence)
+    first = order[starts]
+    table = found.table.take(pa.array(first))
+    text = _beginnings(keys, cuts, found.cut[first], table)
+    of_first = table.select(["passage_id", "predictable", "tokens", "doc_id", "byte_start", "byte_end"])
+    counted = frame(of_first.append_column("text", text)).with_columns(**sums)
+    passages = _judged(_described(counted, cuts, keys, exposing), exposing.evidence)
     write_output(PASSAGES, passages.select(PASSAGES.arrow_schema().names).to_arrow(), output)
-    of_place = np.repeat(occurrences, np.diff(np.append(starts, len(passage))))
-    annotated = places.append_column("occurrences", pa.array(of_place)).take(pa.array(np.argsort(doc_id)))
+    occurrences = np.empty(len(order), np.int64)
+    occurrences[order] = np.repeat(sums["occurrences"], np.diff(np.append(starts, len(order))))
+    rows = found.cut.astype(np.uint64) << np.uint64(_ROW_BITS) | found.row.astype(np.uint64)
     edges = np.array([low for low, _ in BINS] + [END_OF_KEYS >> 1])
+    covered = passages["occurrences"].to_numpy() * passages["tokens"].to_numpy()
     return PassagesResult(
-        write_work(annotated.cast(COUNTED), path, "doc_id"),
-        write_work(_top(passages, places), f"{path}-top"),
-        tuple(np.histogram(occurrences, edges)[0].tolist()),
+        write_work(table_of(OCCURRENCES, rows, occurrences), path, "row"),
+        most_covering(passages["passage_id"].to_numpy(), passages["predictable"].to_numpy(), covered),
+        tuple(np.histogram(sums["occurrences"], edges)[0].tolist()),
         len(passages),
         int(passages["predictable"].sum()),
-        len(annotated),
-        int(counted["tokens"].max()),
-        int(occurrences.max()),
+        int(passages["tokens"].to_numpy().max()),
+        int(sums["occurrences"].max()),
         *_by_exposures(passages),
     )
 
 
 def _nothing(path: str) -> PassagesResult:
     bins = (0,) * len(BINS)
-    top = write_work(TOP.empty_table(), f"{path}-top")
-    nothing = (top, bins, 0, 0, 0, 0, 0, bins, bins)
-    return PassagesResult(write_work(COUNTED.empty_table(), path, "doc_id"), *nothing)
+    occurrences = write_work(OCCURRENCES.empty_table(), path, "row")
+    return PassagesResult(occurrences, (), bins, 0, 0, 0, 0, bins, bins)
+
+
+def _beginnings(
+    keys: KeyRange, cuts: Sequence[Cut], cut: NDArray[np.int64], passages: pa.Table
+) -> pa.ChunkedArray:
+    # How passages (sorted) begin in the first of their texts, which the cut of each names.
+    texts, places = [pa.chunked_array([], pa.large_string())], [np.zeros(0, np.int64)]
+    passage_id, number = uint64(passages, "passage_id"), passages.column("number").to_numpy()
+    for i in np.unique(cut).tolist():
+        wanted = np.where(cut == i, number, -1)
+        for file in cuts[i].standing.beginnings:
+            table = read_range(file, "passage_id", keys)
+            at, rows = kept.rows_shown(table, passage_id, wanted)
+            texts.append(table.column("text").take(pa.array(rows)))
+            places.append(at)
+    place = np.concatenate(places)
+    row = np.full(len(passage_id), -1, np.int64)
+    row[place] = np.arange(len(place))
+    if (row < 0).any():
+        raise ArtifactError(
+            "it is not known how a passage begins",
+            where=cuts[int(cut[np.argmin(row)])].standing.passages,
+            got=f"{int((row < 0).sum())} such passages of {len(row)}",
+            fix="make the index anew with --set index_mismatch=rebuild, or name another",
+        )
+    every = pa.chunked_array([chunk for text in texts for chunk in text.chunks], pa.large_string())
+    return every.combine_chunks().take(pa.array(row))
 
 
 def _described(
     passages: pl.DataFrame, cuts: Sequence[Cut], keys: KeyRange, exposing: Exposing
 ) -> pl.DataFrame:
-    # With sources, exposures, and the text of the first place.
+    # With sources and exposures.
     labels = frame(read_ranges([c.labels for c in cuts], "passage_id", keys, PASSAGE_LABELS))
     epochs = pl.Series("epochs", exposing.epochs.of(labels["source"].to_numpy()))
     of_labels = (
@@ -150,11 +194,9 @@ def _described(
             pl.col("epochs").sum().alias("weight"),
         )
     )
-    examples = frame(read_ranges([c.examples for c in cuts], "passage_id", keys, EXAMPLES))
     weight = "weight" if exposing.labelled else pl.col("occurrences") * exposing.epochs.rest
     found = (
         passages.join(of_labels, "passage_id", "left")
-        .join(examples, ["passage_id", "doc_id"], "left")
         .with_columns(pl.col("sources").fill_null(0), weight=weight)
         .sort("passage_id")
     )
@@ -162,39 +204,22 @@ def _described(
     return found.with_columns(pl.Series("exposures", found["weight"].to_numpy() / MILLION))
 
 
-def most_covering(passages: pl.DataFrame) -> pl.DataFrame:
-    """Of passages (passage_id, predictable, covered: tokens in all places) those to look at."""
-    ranked = passages.sort("covered", "passage_id", descending=[True, False])
-    risky = ranked.filter(~pl.col("predictable")).head(LISTED)
-    return pl.concat([risky, ranked.filter("predictable").head(PREDICTABLE_LISTED)])
+def most_covering(
+    passage_id: NDArray[np.uint64], predictable: NDArray[np.bool_], covered: NDArray[np.int64]
+) -> tuple[Covering, ...]:
+    """Of passages, with the tokens in all of their places, those to look at: the predictable ones last."""
+    order = np.lexsort((passage_id, -covered))
+    risky, dull = order[~predictable[order]], order[predictable[order]]
+    rows = np.concatenate([risky[:LISTED], dull[:PREDICTABLE_LISTED]])
+    columns = (column[rows].tolist() for column in (passage_id, predictable, covered))
+    return tuple(zip(*columns, strict=True))
 
 
-def _top(passages: pl.DataFrame, places: pa.Table) -> pa.Table:
-    covered = passages.select("passage_id", "predictable", covered=pl.col("occurrences") * pl.col("tokens"))
-    chosen = most_covering(covered)
-    here = np.isin(uint64(places, "passage_id"), chosen["passage_id"].to_numpy())
-    rows = frame(places.filter(pa.array(here))).join(chosen, "passage_id")
-    first = rows.sort("passage_id", "doc_id", "token_start").group_by("passage_id", maintain_order=True)
-    return first.head(PLACES_LISTED).select(TOP.names).to_arrow().cast(TOP)
-
-
-def write_places(tops: Sequence[str], inputs: str, path: str) -> int:
-    """Write the first places of the passages that cover most tokens; returns how many rows.
-
-    Args:
-        tops: of each key range. inputs: the inputs table.
-    """
-    rows = frame(pa.concat_tables([TOP.empty_table(), *(read_work(part) for part in tops)]))
-    chosen = most_covering(rows.unique("passage_id").select("passage_id", "predictable", "covered"))
-    uris = frame(read_work(inputs, ["file_id", "uri"]))
-    table = (
-        rows.join(chosen.select("passage_id"), "passage_id", "semi")
-        .with_columns(file_id=pl.col("doc_id") // 2**32, row=(pl.col("doc_id") % 2**32).cast(pl.Int64))
-        .join(uris, "file_id")
-        .sort("passage_id", "doc_id", "token_start")
-    )
-    write_output(OUTPUT, table.select(OUTPUT.arrow_schema().names).to_arrow(), path)
-    return len(table)
+def most_covering_of(tops: Iterable[Sequence[Covering]]) -> tuple[Covering, ...]:
+    """The same of all key ranges, each given by its own."""
+    every = [covering for top in tops for covering in top]
+    ids, dull, covered = ([row[i] for row in every] for i in range(3))
+    return most_covering(np.array(ids, np.uint64), np.array(dull, np.bool_), np.array(covered, np.int64))
 
 
 def _judged(passages: pl.DataFrame, evidence: Sequence[Evidence]) -> pl.DataFrame:

@@ -9,6 +9,7 @@ or before it, and nobody asks how the passage begins here.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -16,36 +17,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_work, table_of, uint64
+from pipeline.artifacts import read_work, table_of
 from pipeline.kernels import unitigs as kernel
 from pipeline.kernels.buffers import binary_slices, text_buffers
 from pipeline.kernels.windows import copy_ranges
-from pipeline.stages.chosen import Chosen
-from pipeline.stages.runs import run_starts, starts_of_runs
+from pipeline.stages.runs import run_starts
+from pipeline.stages.standing import BEGINNINGS, Standing
 from pipeline.stages.unitigs import binary
 
 TEXT_CHARACTERS = 500  # of a passage that its row shows
-BEGINNINGS = pa.schema(
-    [
-        ("passage_id", pa.uint64()),
-        ("chosen", pa.int64()),
-        ("predictable", pa.bool_()),
-        ("text", pa.large_string()),
-    ]
-)
-_KEPT = ("passage_id", "number", "token_start", "tokens", "byte_start", "byte_end")
 
 
-class Placed(NamedTuple):
-    """Places of passages, by passage, those of one in the order of the texts.
+class Spans(NamedTuple):
+    """Places of passages, in the order of the texts.
 
     Attributes:
-        passage: uint64. chosen: int64, the text's number among those chosen.
+        number: uint64, of the text among the segment's anchored ones.
         token, tokens, begin, end: int64, see `kernels.unitigs.Spans`.
     """
 
-    passage: NDArray[np.uint64]
-    chosen: NDArray[np.int64]
+    number: NDArray[np.uint64]
     token: NDArray[np.int64]
     tokens: NDArray[np.int64]
     begin: NDArray[np.int64]
@@ -53,27 +44,44 @@ class Placed(NamedTuple):
 
 
 class Part(NamedTuple):
-    """All places in some of the texts; and how passages begin in some of them, `BEGINNINGS` by passage."""
+    """All places in some of the texts: where, of which passages, whether predictable; and how those
+    passages begin in the first of these places, `BEGINNINGS` by passage."""
 
-    placed: Placed
+    spans: Spans
+    passage: NDArray[np.uint64]
+    predictable: NDArray[np.bool_]
     beginnings: pa.Table
 
 
-def part_of(table: pa.Table, spans: kernel.Spans) -> Part:
-    """What was cut out of a table of stretches, each passage with the beginning of its first place."""
+@dataclass(frozen=True)
+class Placed:
+    """All places in a segment.
+
+    Attributes:
+        spans: in order. passage: uint32, the row of each among the passages.
+        passage_id: uint64, the passages, sorted. predictable: bool, of each.
+        told: int64, the text in which it is known from before how each begins; -1: in none.
+        same: whether all places are those of before.
+    """
+
+    spans: Spans
+    passage: NDArray[np.uint32]
+    passage_id: NDArray[np.uint64]
+    predictable: NDArray[np.bool_]
+    told: NDArray[np.int64]
+    same: bool
+
+
+def part_of(table: pa.Table, spans: kernel.Spans, numbers: NDArray[np.int64]) -> Part:
+    """What was cut out of a table of stretches; `numbers`: of the texts they are of."""
+    number = numbers[table.column("chosen").to_numpy()[spans.stretch]]
     # Stable: the places of a passage stay in the order of the texts.
     order = np.argsort(spans.passage, kind="stable")
     first = order[run_starts(spans.passage[order])]
-    chosen = table.column("chosen").to_numpy()[spans.stretch]
-    columns = (spans.passage, chosen, spans.token, spans.tokens, spans.begin, spans.end)
-    beginnings = table_of(
-        BEGINNINGS,
-        spans.passage[first],
-        chosen[first],
-        spans.predictable[first],
-        _beginnings(table, spans, first),
-    )
-    return Part(Placed._make(column[order] for column in columns), beginnings)
+    begins = _beginnings(table, spans, first)
+    beginnings = table_of(BEGINNINGS, spans.passage[first], number[first], begins)
+    where = Spans(number.astype(np.uint64), spans.token, spans.tokens, spans.begin, spans.end)
+    return Part(where, spans.passage, spans.predictable, beginnings)
 
 
 def _beginnings(table: pa.Table, spans: kernel.Spans, chosen: NDArray[np.int64]) -> pa.Array:
@@ -92,59 +100,71 @@ def _beginnings(table: pa.Table, spans: kernel.Spans, chosen: NDArray[np.int64])
     return pc.utf8_slice_codeunits(texts, 0, TEXT_CHARACTERS)
 
 
-def part_before(places: str, examples: str, chosen: Chosen, reused: NDArray[np.bool_]) -> Part:
-    """What an earlier run found in those of the chosen texts that are cut as they were.
+class _Before(NamedTuple):
+    # Places that hold, and the passages of all places there were: passage is a row of the latter.
+    spans: Spans
+    passage: NDArray[np.uint32]
+    passage_id: NDArray[np.uint64]
+    predictable: NDArray[np.bool_]
+    told: NDArray[np.int64]
+    all_hold: bool
+
+
+def _before(standing: Standing | None, holds: NDArray[np.bool_]) -> _Before:
+    no_ids, no_numbers = np.zeros(0, np.uint64), np.zeros(0, np.int64)
+    if standing is None:
+        nowhere = Spans(no_ids, *(no_numbers,) * 4)
+        return _Before(nowhere, np.zeros(0, np.uint32), no_ids, np.zeros(0, np.bool_), no_numbers, False)
+    table = read_work(standing.places)
+    *where, passage = (table.column(name).to_numpy() for name in table.column_names)
+    listed = read_work(standing.passages, ["passage_id", "predictable", "number"])
+    passage_id, predictable, told = (listed.column(name).to_numpy() for name in listed.column_names)
+    here = holds[where[0].astype(np.int64)]
+    if not here.all():
+        where, passage = [column[here] for column in where], passage[here]
+    return _Before(Spans(*where), passage, passage_id, predictable, told, bool(here.all()))
+
+
+def joined(parts: Sequence[Part], standing: Standing | None, holds: NDArray[np.bool_]) -> Placed:
+    """All places of a segment.
 
     Args:
-        places, examples: its tables, see `cutting`. reused: bool[chosen].
+        parts: that were cut now; no text is in two. standing: what there was before, if anything;
+            holds: bool[anchored texts], those whose places of before are theirs now.
     """
-    table, shown = read_work(places, _KEPT), read_work(examples)
-    numbers = [held.column("number").to_numpy() for held in (table, shown)]
-    now = np.full(max(int(held.max(initial=-1)) for held in (*numbers, chosen.number)) + 1, -1, np.int64)
-    now[chosen.number[reused]] = np.flatnonzero(reused)
-    text, of_example = (now[held] for held in numbers)
-    here, serves = np.flatnonzero(text >= 0), np.flatnonzero(of_example >= 0)
-    passage, _, *rest = (table.column(name).to_numpy()[here] for name in _KEPT)
-    shown = shown.take(pa.array(serves))
-    ids, dull, texts = (shown.column(name) for name in ("passage_id", "predictable", "text"))
-    beginnings = pa.Table.from_arrays([ids, pa.array(of_example[serves]), dull, texts], schema=BEGINNINGS)
-    return Part(Placed(passage, text[here], *rest), beginnings)
+    before = _before(standing, holds)
+    if before.all_hold and not parts:
+        return Placed(*before[:5], True)
+    spans = Spans._make(
+        np.concatenate(columns) for columns in zip(before.spans, *(part.spans for part in parts), strict=True)
+    )
+    passage = np.concatenate([np.zeros(0, np.uint64), *(part.passage for part in parts)])
+    new, first, inverse = _distinct(passage)
+    used = np.zeros(len(before.passage_id), np.bool_)
+    used[before.passage] = True
+    passage_id = np.union1d(before.passage_id[used], new)
+    of_old, of_new = (np.searchsorted(passage_id, ids) for ids in (before.passage_id[used], new))
+    row = np.zeros(len(before.passage_id), np.int64)
+    row[used] = of_old
+    predictable, told = np.zeros(len(passage_id), np.bool_), np.full(len(passage_id), -1, np.int64)
+    predictable[of_old], told[of_old] = before.predictable[used], before.told[used]
+    if len(new):
+        predictable[of_new] = np.concatenate([part.predictable for part in parts])[first]
+    rows = np.concatenate([row[before.passage], of_new[inverse]]).astype(np.uint32)
+    if len(before.passage) or len(parts) > 1:
+        # Of sorted parts a stable sort only has to merge.
+        order = np.argsort(spans.number, kind="stable")
+        spans, rows = Spans._make(column[order] for column in spans), rows[order]
+    return Placed(spans, rows, passage_id, predictable, told, False)
 
 
-def joined(parts: Sequence[Part]) -> Part:
-    """All places; and how passages begin in the first of their places, where a part says so.
-
-    Args:
-        parts: at least one; no text is in two.
-    """
-    placed = Placed._make(np.concatenate(columns) for columns in zip(*(p.placed for p in parts), strict=True))
-    if len(parts) > 1:
-        order = _order(placed.passage, placed.chosen)
-        placed = Placed._make(column[order] for column in placed)
-    beginnings = pa.concat_tables([part.beginnings for part in parts])
-    passage, chosen = uint64(beginnings, "passage_id"), beginnings.column("chosen").to_numpy()
-    by_passage = _order(passage, chosen)
-    by_passage = by_passage[run_starts(passage[by_passage])]
-    firsts = starts_of_runs(placed.passage)
-    # Every passage with a beginning has a place, so all are found.
-    at = np.searchsorted(placed.passage[firsts], passage[by_passage])
-    row = by_passage[chosen[by_passage] == placed.chosen[firsts[at]]]
-    if not np.array_equal(row, np.arange(len(beginnings))):
-        beginnings = beginnings.take(pa.array(row))
-    return Part(placed, beginnings)
-
-
-def _order(passage: NDArray[np.uint64], chosen: NDArray[np.int64]) -> NDArray[np.int64]:
-    # By passage, then by text. Of sorted parts a stable sort only has to merge; texts stand in order
-    # then but where a part with later ones came first.
+def _distinct(
+    passage: NDArray[np.uint64],
+) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]:
+    # Distinct values, sorted; where each first stands; the number of each value among them.
     order = np.argsort(passage, kind="stable")
     new = run_starts(passage[order])
-    text = chosen[order]
-    early = np.flatnonzero(~new[1:] & (text[1:] < text[:-1])) + 1
-    if len(early):
-        run = np.cumsum(new) - 1
-        mixed = np.zeros(int(run[-1]) + 1, np.bool_)
-        mixed[run[early]] = True
-        rows = np.flatnonzero(mixed[run])
-        order[rows] = order[rows][np.lexsort((text[rows], run[rows]))]
-    return order
+    inverse = np.empty(len(passage), np.int64)
+    inverse[order] = np.cumsum(new) - 1
+    first = order[new]
+    return passage[first], first, inverse

@@ -1,18 +1,36 @@
-"""The spans table: where passages stand, in the order of the documents; and what that makes of each."""
+"""The spans table: where passages stand, in the order of the documents; and what that makes of each.
+
+Segments hold their places in this order, so nothing is sorted: a part takes from each segment what
+lies in its documents, and looks up how often the passages there occur in the corpus.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import KeyRange, read_ranges, table_of, uint64, write_output, write_work
+from pipeline.artifacts import (
+    KeyRange,
+    frame,
+    read_range,
+    read_ranges,
+    read_work,
+    table_of,
+    uint64,
+    write_output,
+    write_work,
+)
 from pipeline.kernels.cover import covers
 from pipeline.schemas import BINS, SPANS
-from pipeline.stages.passages import COUNTED
+from pipeline.schemas import PLACES as OUTPUT
+from pipeline.stages.cutting import Cut
+from pipeline.stages.passages import OCCURRENCES, rows_of_cut
 from pipeline.stages.runs import starts_of_runs
 
 # A text that holds repeated passages, named by its first document, by text_id.
@@ -24,60 +42,128 @@ REPEATING = pa.schema(
         ("passage_max_occurrences", pa.int64()),
     ]
 )
+# First places of the passages that cover most tokens, in the order of the documents.
+TOP = pa.schema(
+    [
+        ("passage_id", pa.uint64()),
+        ("doc_id", pa.uint64()),
+        *((name, pa.int64()) for name in ("copies", "token_start", "byte_start", "byte_end")),
+    ]
+)
+PLACES_LISTED = 5  # of each of them
 _EDGES = np.array([low for low, _ in BINS[1:]])
 
 
 @dataclass(frozen=True)
 class SpansResult:
-    """One part of the spans table: its texts; tokens and bytes of the corpus inside passages, copies
-    of texts counted, by the repeat bin (from the second) of the most frequent passage there."""
+    """One part of the spans table: its texts; first places of the passages to look at; tokens and bytes
+    of the corpus inside passages, copies of texts counted, by the repeat bin (from the second) of the
+    most frequent passage there."""
 
     texts: str
+    top: str
     tokens: tuple[int, ...]
     bytes: tuple[int, ...]
     rows: int
 
 
-def write_spans(span: KeyRange, output: str, path: str, *, counted: Sequence[str]) -> SpansResult:
+def write_spans(
+    span: KeyRange,
+    output: str,
+    path: str,
+    *,
+    cuts: Sequence[Cut],
+    occurrences: Sequence[str],
+    top: Sequence[int],
+) -> SpansResult:
     """Write the spans of the documents of one range, if there are any.
 
     Args:
-        span: range of doc_id. output: the part's file. path: of the table of texts.
-        counted: see `passages.write_passages`.
+        span: range of doc_id. output: the part's file. path: what the names of other files begin with.
+        cuts: see `cutting.cut_stretches`. occurrences: see `passages.write_passages`.
+        top: the passages of which places are to be looked at.
     """
-    rows = _in_order(read_ranges(counted, "doc_id", span, COUNTED).combine_chunks())
+    tables = [
+        _of_cut(number, cut, span, occurrences)
+        for number, cut in enumerate(cuts)
+        if cut.docs[0] < span[1] and span[0] < cut.docs[1]
+    ]
+    rows = pa.concat_tables([SPANS.arrow_schema().remove_metadata().empty_table(), *tables]).combine_chunks()
+    first_places = write_work(_first_places(rows, top), f"{path}-top.parquet")
+    repeating = f"{path}-texts.parquet"
     if not len(rows):
         nothing = (0,) * len(_EDGES)
-        return SpansResult(write_work(REPEATING.empty_table(), path, "text_id"), nothing, nothing, 0)
-    write_output(SPANS, rows.select(SPANS.arrow_schema().names), output)
+        texts = write_work(REPEATING.empty_table(), repeating, "text_id")
+        return SpansResult(texts, first_places, nothing, nothing, 0)
+    write_output(SPANS, rows, output)
     doc_id = uint64(rows, "doc_id")
     starts = starts_of_runs(doc_id)
     offsets = np.append(starts, len(doc_id))
-    occurrences, token, tokens = (
+    of_row, token, tokens = (
         rows.column(name).to_numpy() for name in ("occurrences", "token_start", "tokens")
     )
     copies = rows.column("copies").to_numpy()[starts]
-    in_tokens, covered = _covered(offsets, token, token + tokens, occurrences)
+    in_tokens, covered = _covered(offsets, token, token + tokens, of_row)
     byte_start, byte_end = (rows.column(name).to_numpy() for name in ("byte_start", "byte_end"))
-    in_bytes, _ = _covered(offsets, byte_start, byte_end, occurrences)
+    in_bytes, _ = _covered(offsets, byte_start, byte_end, of_row)
     text_id = uint64(rows, "text_id")[starts]
     order = np.argsort(text_id)
-    most = np.maximum.reduceat(occurrences, starts)
+    most = np.maximum.reduceat(of_row, starts)
     table = table_of(REPEATING, *(c[order] for c in (text_id, doc_id[starts], covered, most)))
     return SpansResult(
-        write_work(table, path, "text_id"),
+        write_work(table, repeating, "text_id"),
+        first_places,
         tuple((copies @ in_tokens).tolist()),
         tuple((copies @ in_bytes).tolist()),
         len(rows),
     )
 
 
-def _in_order(rows: pa.Table) -> pa.Table:
-    # By document and token, both in one number: sorting by two takes several times as long.
-    doc_id, token = uint64(rows, "doc_id"), rows.column("token_start").to_numpy()
-    bits = int(token.max(initial=0)).bit_length()
-    rank = np.searchsorted(np.unique(doc_id), doc_id) << bits
-    return rows.take(pa.array(np.argsort(rank | token)))
+def _of_cut(number: int, cut: Cut, span: KeyRange, occurrences: Sequence[str]) -> pa.Table:
+    # The rows of the documents of a segment that lie in a range.
+    texts = read_work(cut.texts, ["number", "doc_id", "text_id", "copies"])
+    numbers, doc_id = texts.column("number").to_numpy(), uint64(texts, "doc_id")
+    low, high = np.searchsorted(doc_id, np.array([span[0], min(span[1], cut.docs[1])], np.uint64))
+    inside = (int(numbers[low]), int(numbers[high - 1]) + 1) if low < high else (0, 0)
+    places = read_range(cut.standing.places, "number", inside)
+    of_number = np.zeros(int(numbers[-1]) + 1 if len(numbers) else 0, np.int64)
+    of_number[numbers] = np.arange(len(numbers))
+    text, passage = of_number[uint64(places, "number").astype(np.int64)], places.column("passage").to_numpy()
+    known = read_ranges(occurrences, "row", rows_of_cut(number), OCCURRENCES)
+    columns: dict[str, Any] = {
+        name: places.column(name).to_numpy() for name in ("token_start", "tokens", "byte_start", "byte_end")
+    }
+    columns |= {name: texts.column(name).to_numpy()[text] for name in ("doc_id", "text_id", "copies")}
+    columns["passage_id"] = uint64(read_work(cut.standing.passages, ["passage_id"]), "passage_id")[passage]
+    columns["occurrences"] = known.column("occurrences").to_numpy()[passage]
+    schema = SPANS.arrow_schema().remove_metadata()
+    return table_of(schema, *(columns[name] for name in schema.names))
+
+
+def _first_places(rows: pa.Table, top: Sequence[int]) -> pa.Table:
+    passage_id = uint64(rows, "passage_id")
+    found = [np.flatnonzero(passage_id == np.uint64(passage))[:PLACES_LISTED] for passage in top]
+    at = np.sort(np.concatenate([np.zeros(0, np.int64), *found]))
+    return rows.select(TOP.names).take(pa.array(at)).cast(TOP)
+
+
+def write_places(tops: Sequence[str], inputs: str, path: str) -> int:
+    """Write the first places of the passages that cover most tokens; returns how many rows.
+
+    Args:
+        tops: of each part, in order. inputs: the inputs table.
+    """
+    rows = frame(pa.concat_tables([TOP.empty_table(), *(read_work(part) for part in tops)]))
+    uris = frame(read_work(inputs, ["file_id", "uri"]))
+    table = (
+        rows.group_by("passage_id", maintain_order=True)
+        .head(PLACES_LISTED)
+        .with_columns(file_id=pl.col("doc_id") // 2**32, row=(pl.col("doc_id") % 2**32).cast(pl.Int64))
+        .join(uris, "file_id")
+        .sort("passage_id", "doc_id", "token_start")
+    )
+    write_output(OUTPUT, table.select(OUTPUT.arrow_schema().names).to_arrow(), path)
+    return len(table)
 
 
 def _covered(

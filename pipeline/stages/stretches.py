@@ -31,7 +31,7 @@ from pipeline.stages.survivors import SEVERAL
 
 FLUSH_BYTES = 64 << 20  # text of stretches held before it is written, or cut
 
-# `chosen`: number of the text among those chosen; its anchors there are [first, stop).
+# `chosen`: number of the text among those to be read; its anchors there are [first, stop).
 STRETCHES = pa.schema(
     [
         *((name, pa.int64()) for name in ("chosen", "first", "stop", "window", "token", "begin")),
@@ -71,9 +71,7 @@ class Wanted:
 
     doc_id: NDArray[np.uint64]
     text_id: NDArray[np.uint64]
-    chosen: NDArray[np.int64]  # number of the text among those chosen
-    anchor: NDArray[np.int64]  # its first anchor there
-    ends: NDArray[np.int64]  # boundaries of the texts' anchors here
+    ends: NDArray[np.int64]  # boundaries of the texts' anchors
     runs: kernel.Runs
     stretches: kernel.Stretches
     cuts: NDArray[np.int64]  # boundaries of the texts' stretches
@@ -82,27 +80,18 @@ class Wanted:
     done: int = 0  # texts read so far
 
 
-def wanted_of(chosen: Chosen, at: NDArray[np.int64], window: int, slots: int) -> Wanted:
-    """The chosen texts `at`, ascending; `slots`: room for the hashes of so many windows."""
-    counts = np.diff(chosen.ends)
-    kept = np.zeros(len(chosen), np.bool_)
-    kept[at] = True
-    of_kept = np.repeat(kept, counts)
-    # Always copies: to Numba, columns of a table, which cannot be written to, are of another type.
-    runs = kernel.Runs._make(column[of_kept] for column in chosen.runs)
-    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts[at])])
-    room = kernel.stretches(len(runs.kind))
-    n = kernel.plan_stretches(ends, runs, window, room)
+def wanted_of(chosen: Chosen, window: int, slots: int) -> Wanted:
+    """All of some chosen texts; `slots`: room for the hashes of so many windows."""
+    room = kernel.stretches(len(chosen.runs.kind))
+    n = kernel.plan_stretches(chosen.ends, chosen.runs, window, room)
     stretches = kernel.Stretches._make(column[:n] for column in room)
     return Wanted(
-        chosen.doc_id[at],
-        chosen.text_id[at],
-        at,
-        chosen.ends[at],
-        ends,
-        runs,
+        chosen.doc_id,
+        chosen.text_id,
+        chosen.ends,
+        chosen.runs,
         stretches,
-        np.searchsorted(stretches.text, np.arange(len(at) + 1)),
+        np.searchsorted(stretches.text, np.arange(len(chosen) + 1)),
         np.empty(slots, np.uint64),
         np.empty(slots, np.uint64),
     )
@@ -180,12 +169,11 @@ def _stretches(texts: Texts, wanted: Wanted, first: int, composing: NDArray[np.i
     out = np.empty(int(lengths.sum()), np.uint8)
     start = texts.starts[part.text - first]
     kernel.copy_ranges(texts.data, start + part.begin, start + part.end, out)
-    shift = (wanted.anchor - wanted.ends[:-1])[part.text]
     return table_of(
         STRETCHES,
-        wanted.chosen[part.text],
-        part.first + shift,
-        part.stop + shift,
+        part.text,
+        part.first,
+        part.stop,
         part.window,
         part.token,
         part.begin,

@@ -8,19 +8,24 @@ the corpus as well. Three cases:
 - SEVERAL: there are other contexts, but this one occurs twice or more: so does each of its windows;
   where they branch is not known yet.
 - SINGLE: there are other contexts and this one occurs once: its windows may occur elsewhere.
+
+What a row is follows from the rows with its gram. Where an earlier run told what the rows of most
+segments are, only grams that stand in the others, or in segments that are gone, are looked at again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import KeyRange, read_numbered_range, table_of, write_work
-from pipeline.stages.anchors import pair_order
+from pipeline.artifacts import KeyRange, read_numbered_range, read_ranges, table_of, uint64, write_work
+from pipeline.kernels.sorted_keys import members
+from pipeline.stages.anchors import ANCHORS, pair_order
 from pipeline.stages.runs import alike, alone, run_starts
 from pipeline.stages.scan import Segment
 
@@ -34,11 +39,21 @@ _CONTEXT = ~_MANY
 
 @dataclass(frozen=True)
 class Survivors:
-    """One key range: its survivors, sorted; how many anchors were looked at, how many survive."""
+    """One key range: its survivors, sorted; how many anchors were looked at, how many rows are told.
+
+    Of a segment whose rows were known, the rows that were looked at again are told, NONE or not.
+    """
 
     path: str
     anchors: int
     survivors: int
+
+
+class _Rows(NamedTuple):
+    # Rows of segments by gram: what they hold, and their survivors but for the kind.
+    gram: NDArray[np.uint64]
+    context: NDArray[np.uint64]
+    place: NDArray[np.uint64]
 
 
 def survivors_of(segment: int) -> KeyRange:
@@ -53,18 +68,44 @@ def rows_and_kinds(survivors: NDArray[np.uint64]) -> tuple[NDArray[np.int64], ND
     return (inside >> np.uint64(_KIND_BITS)).astype(np.int64), kinds.astype(np.uint8)
 
 
-def find_survivors(keys: KeyRange, path: str, *, segments: Sequence[Segment]) -> Survivors:
-    """Find the survivors among the anchors of all segments whose gram lies in a key range."""
-    columns: list[tuple[NDArray[np.uint64], ...]] = [(np.zeros(0, np.uint64),) * 3]
-    for number, segment in enumerate(segments):
-        first, table = read_numbered_range(f"{segment.path}/anchors.parquet", "gram", keys)
-        place = np.arange(first, first + len(table), dtype=np.uint64) << np.uint64(_KIND_BITS)
-        place |= np.uint64(number << _SEGMENT_BITS)
-        columns.append((table.column("gram").to_numpy(), table.column("context").to_numpy(), place))
-    gram, context, place = (np.concatenate(column) for column in zip(*columns, strict=True))
-    kinds = _kinds(gram, context)
-    found = np.sort(place[kinds != NONE] | kinds[kinds != NONE].astype(np.uint64))
-    return Survivors(write_work(table_of(SURVIVORS, found), path, "survivor"), len(gram), len(found))
+def find_survivors(
+    keys: KeyRange,
+    path: str,
+    *,
+    segments: Sequence[Segment],
+    known: Sequence[bool] = (),
+    gone: Sequence[str] = (),
+) -> Survivors:
+    """Find the survivors among the anchors of all segments whose gram lies in a key range.
+
+    Args:
+        known: of each segment, whether an earlier run told what its rows are; empty: of none.
+        gone: tables of anchors of the segments that run had and this one has not.
+    """
+    parts = [_rows(number, segment, keys) for number, segment in enumerate(segments)]
+    if any(known):
+        others = [part.gram for part, told in zip(parts, known, strict=True) if not told]
+        lost = uint64(read_ranges(gone, "gram", keys, ANCHORS, ["gram"]), "gram")
+        touched = np.unique(np.concatenate([*others, lost]))
+        parts = [
+            _Rows._make(column[members(part.gram, touched)] for column in part) if told else part
+            for part, told in zip(parts, known, strict=True)
+        ]
+    nothing = _Rows(*(np.zeros(0, np.uint64),) * 3)
+    rows = _Rows._make(np.concatenate(columns) for columns in zip(nothing, *parts, strict=True))
+    kinds = _kinds(rows.gram, rows.context)
+    told = kinds != NONE
+    if any(known):
+        told |= np.repeat(np.array(known), [len(part.gram) for part in parts])
+    found = np.sort(rows.place[told] | kinds[told].astype(np.uint64))
+    return Survivors(write_work(table_of(SURVIVORS, found), path, "survivor"), len(rows.gram), len(found))
+
+
+def _rows(number: int, segment: Segment, keys: KeyRange) -> _Rows:
+    first, table = read_numbered_range(f"{segment.path}/anchors.parquet", "gram", keys)
+    place = np.arange(first, first + len(table), dtype=np.uint64) << np.uint64(_KIND_BITS)
+    place |= np.uint64(number << _SEGMENT_BITS)
+    return _Rows(uint64(table, "gram"), uint64(table, "context"), place)
 
 
 def _kinds(gram: NDArray[np.uint64], context: NDArray[np.uint64]) -> NDArray[np.uint8]:

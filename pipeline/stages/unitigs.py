@@ -4,78 +4,117 @@ Windows are judged by key range: a window repeats if it has two rows, or one tha
 places; it continues alike if all of its rows have the same neighbour. Then every chunk is cut by
 itself: a passage ends where its last window, or the next one, does not continue alike.
 
+What is known of a window follows from its rows. Where an earlier run judged most of them, only those
+are judged again that have a row which is new, is looked at otherwise, or is gone; and what is told is
+what changed.
+
 A window is known by a 61-bit hash. Among n windows that are looked at one by one, about
 n**2 / 2**62 unequal pairs are expected to look equal: one in five audits of 10 billion tokens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import (
-    KeyRange,
-    read_ranges,
-    table_of,
-    uint64,
-    write_work,
-)
+from pipeline.artifacts import KeyRange, read_range, read_ranges, read_work, table_of, uint64, write_work
 from pipeline.composing import composed
 from pipeline.kernels import unitigs as kernel
 from pipeline.kernels.buffers import text_buffers
 from pipeline.kernels.predictable import most_period
 from pipeline.kernels.scan import roomier, tokeniser
+from pipeline.kernels.sorted_keys import members
 from pipeline.kernels.windows import Runs, Stretches, places
-from pipeline.stages.hashed import live_windows
+from pipeline.stages.hashed import CHANGED, FLAGS, HASHES, LIVE, MANY
 from pipeline.stages.runs import alike, alone, run_starts
 from pipeline.stages.windows import Chunk
 
-# A repeated window's number: of its chunk, of its slot there, and how it continues.
+# A window's number: of its chunk, of its slot there, and what is known of it now.
 JUDGED = pa.schema([("window", pa.uint64())])
-_CHUNK_BITS, _FLAG_BITS = 40, 2
-_FLAGS = np.uint64((1 << _FLAG_BITS) - 1)
-_MANY = np.uint64(1)
+_CHUNK_BITS, _FLAG_BITS = 40, 3
 _OF_STRETCH = ("first", "stop", "window", "token")
 
 
-def judge_windows(keys: KeyRange, path: str, *, chunks: Sequence[Chunk]) -> tuple[str, int, int]:
-    """Find the repeated windows of a key range, and how they continue.
+class _Rows(NamedTuple):
+    # Windows by hash, their neighbours, their numbers but for what is known, and the state of each.
+    window: NDArray[np.uint64]
+    beside: NDArray[np.uint64]
+    place: NDArray[np.uint64]
+    state: NDArray[np.uint8]
+
+    def at(self, rows: NDArray[np.int64]) -> _Rows:
+        return _Rows._make(column[rows] for column in self)
+
+
+def judge_windows(
+    keys: KeyRange, path: str, *, chunks: Sequence[Chunk], gone: Sequence[str] = ()
+) -> tuple[str, int]:
+    """Find what is known of the windows of a key range, where that is not what was known.
+
+    Args:
+        gone: tables of windows of the segments that an earlier run had and this one has not.
 
     Returns:
-        The path of a table of `JUDGED`, sorted; how many windows were judged; how many repeat.
+        The path of a table of `JUDGED`, sorted; how many windows were judged.
     """
-    columns: list[tuple[NDArray[np.uint64], ...]] = [(np.zeros(0, np.uint64),) * 3]
-    for number, chunk in enumerate(chunks):
-        window, beside, slot = live_windows(chunk.hashed, keys)
-        place = slot << np.uint64(_FLAG_BITS) | np.uint64(number << _CHUNK_BITS)
-        columns.append((window, beside, place))
-    window, beside, place = (np.concatenate(column) for column in zip(*columns, strict=True))
-    order = np.argsort(window)
-    new = run_starts(window[order])
+    parts = [part for number, chunk in enumerate(chunks) for part in _rows(number, chunk, keys)]
+    if any(chunk.known is not None for chunk in chunks):
+        parts = _touched(parts, [*gone, *(chunk.held.left for chunk in chunks if chunk.held.left)], keys)
+    # One that is not looked at any more has told what it touched, and has no say.
+    parts = [part.at(np.flatnonzero(part.state & LIVE)) for part in parts]
+    nothing = _Rows(*(np.zeros(0, np.uint64),) * 3, np.zeros(0, np.uint8))
+    rows = _Rows._make(np.concatenate(columns) for columns in zip(nothing, *parts, strict=True))
+    known = _known(rows)
+    new = np.flatnonzero(known != rows.state & FLAGS)
+    judged = np.sort(rows.place[new] | known[new].astype(np.uint64))
+    return write_work(table_of(JUDGED, judged), path, "window"), len(known)
+
+
+def _rows(number: int, chunk: Chunk, keys: KeyRange) -> Iterator[_Rows]:
+    states = read_work(chunk.held.states).column("state").to_numpy()
+    for file in chunk.held.hashed.windows:
+        table = read_range(file, "window", keys)
+        slot = table.column("slot").to_numpy()
+        place = slot.astype(np.uint64) << np.uint64(_FLAG_BITS) | np.uint64(number << _CHUNK_BITS)
+        yield _Rows(uint64(table, "window"), uint64(table, "beside"), place, states[slot])
+
+
+def _touched(parts: Sequence[_Rows], gone: Sequence[str], keys: KeyRange) -> list[_Rows]:
+    # The rows of windows of which some row is otherwise than it was.
+    changed = [part.window[np.flatnonzero(part.state & CHANGED)] for part in parts]
+    lost = uint64(read_ranges(gone, "window", keys, HASHES), "window")
+    touched = np.unique(np.concatenate([*changed, lost]))
+    return [part.at(members(part.window, touched)) for part in parts]
+
+
+def _known(rows: _Rows) -> NDArray[np.uint8]:
+    # What is known of each window, as bits.
+    known = np.zeros(len(rows.window), np.uint8)
+    order = np.argsort(rows.window)
+    new = run_starts(rows.window[order])
     # A window that has one row, which stands for one place, does not repeat: most are such.
-    kept = ~alone(new) | (beside[order] & _MANY).astype(np.bool_)
+    kept = ~alone(new) | (rows.state[order] & MANY).astype(np.bool_)
     order, new = order[kept], new[kept]
-    beside = beside[order]
+    beside = rows.beside[order]
     run = np.cumsum(new) - 1
     left, right = beside >> np.uint64(32), beside & np.uint64(0xFFFFFFFE)
-    known = np.where(alike(left, new, run), kernel.LEFT_ALIKE, 0) | np.where(
-        alike(right, new, run), kernel.RIGHT_ALIKE, 0
-    )
-    judged = np.sort(place[order] | known.astype(np.uint64)[run])
-    return write_work(table_of(JUDGED, judged), path, "window"), len(window), len(judged)
+    found = np.full(int(run[-1]) + 1 if len(run) else 0, kernel.REPEATED, np.uint8)
+    found[alike(left, new, run)] |= kernel.LEFT_ALIKE
+    found[alike(right, new, run)] |= kernel.RIGHT_ALIKE
+    known[order] = found[run]
+    return known
 
 
-def flags_of(number: int, chunk: Chunk, judged: Sequence[str]) -> NDArray[np.uint8]:
-    """uint8[slots of a chunk], what is known of each of its windows, as bits."""
-    flags = np.zeros(chunk.slots, np.uint8)
+def judged_of(number: int, judged: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Of a chunk, the slots about whose windows something else is known than was, and what."""
     span = number << _CHUNK_BITS, (number + 1) << _CHUNK_BITS
     found = uint64(read_ranges(judged, "window", span, JUDGED), "window") & np.uint64((1 << _CHUNK_BITS) - 1)
     slots = (found >> np.uint64(_FLAG_BITS)).astype(np.int64)
-    flags[slots] = (found & _FLAGS).astype(np.uint8) | np.uint8(kernel.REPEATED)
-    return flags
+    return slots, (found & np.uint64(FLAGS)).astype(np.uint8)
 
 
 class Cutter:

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.kernels.anchored import survive
 from pipeline.kernels.buffers import binary_of, uint64_values
 from pipeline.kernels.cover import covers
 from pipeline.kernels.exposures import add_worth
@@ -13,11 +14,13 @@ from pipeline.kernels.minimizers import sampler
 from pipeline.kernels.overlap import shared
 from pipeline.kernels.resemblance import look_again, words
 from pipeline.kernels.sets import shared_counts, table_mask
+from pipeline.kernels.sorted_keys import members
 from pipeline.kernels.stars import stars
+from pipeline.kernels.tally import empty_tally, tally
 from pipeline.kernels.unitigs import sign
 from pipeline.kernels.windows import Runs
 from pipeline.readers.rows import Columns
-from pipeline.stages.chosen import Chosen, chosen_of, chosen_table
+from pipeline.stages.chosen import Anchored, Chosen
 from pipeline.stages.components import components
 from pipeline.stages.scan import ScanParameters, Scratch, scan_texts
 from pipeline.stages.sets import SetScratch
@@ -59,16 +62,18 @@ def _warm_sums(sketches: NDArray[np.uint64], starts: NDArray[np.int64]) -> None:
 
 def _warm_passages(texts: pa.LargeBinaryArray) -> None:
     (text_id,) = scan_texts(texts, Scratch(ScanParameters(Columns(), 5, 8, 1, 2, 4)))[0].normalised[:, 0]
-    ends, windows = np.array([0, 1]), np.ones(1, np.uint16)
-    runs = Runs(np.full(1, SINGLE, np.uint8), windows, np.zeros(1, np.int64), np.ones(1, np.bool_))
-    one, ids, held = np.ones(1, np.int64), np.array([text_id]), np.zeros(1, np.bool_)
-    chosen = Chosen(one, ids, ids, one, ids, ids, ends, runs)
-    wanted = wanted_of(chosen, np.zeros(1, np.int64), 6, 1)
-    table = read_part(texts, np.zeros(1, np.int64), wanted, TextScratch(sampler(6)))
-    again, _ = chosen_of(chosen_table(chosen, held))
+    ends, one, rows = np.array([0, 1]), np.ones(1, np.int64), np.zeros(1, np.uint32)
+    runs = Runs(np.full(1, SINGLE, np.uint8), np.ones(1, np.uint16), np.zeros(1, np.int64), one > 0)
+    chosen = Chosen(np.array([text_id]), np.array([text_id]), ends, runs, rows)
+    table = read_part(texts, np.zeros(1, np.int64), wanted_of(chosen, 6, 1), TextScratch(sampler(6)))
     flags = np.full(1, 4, np.uint8)
-    sign(again.ends, again.runs, flags, ids)
-    cut_table(table, Cutter(6, again.runs, flags))
+    sign(ends, runs, flags, np.array([text_id]))
+    cut_table(table, Cutter(6, runs, flags))
+    members(np.array([text_id]), np.array([text_id]))
+    anchored = Anchored(pa.array(rows).to_numpy(), runs.windows, ends, table)
+    anchored.holding(one > 0)
+    survive(anchored.row, ends, runs.kind, SINGLE, one > 0, one > 0, flags.copy())
+    tally(rows, np.zeros(1, np.int64), one, empty_tally(1))
     # Columns of a table cannot be written to, the sum of two can.
     column, edges = pa.array(ends).to_numpy(), np.ones(1, np.int64)
     for stops in (column[1:], ends[1:]):

@@ -4,9 +4,8 @@ The windows of unsettled anchors are hashed one by one, those of equal contexts 
 exchanged by their hash. A chunk is what comes of a segment.
 
 What an earlier run found in the same segment is not looked for again. The windows of a row of its
-anchors follow from the row, so their hashes and neighbours hold in any corpus; whether they stand for
-several places does not, and is told anew. A text is read here if it holds rows that have to be hashed,
-or if nothing is known of how it was cut.
+anchors follow from the row, so their hashes and neighbours hold in any corpus. A text is read here if
+it holds rows that have to be hashed, or if it was not cut before.
 
 Measured on 445 MB of Python source: 0.12 window rows of 16 bytes a token of text.
 """
@@ -20,25 +19,40 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_work, write_work
+from pipeline.artifacts import read_ranges, read_work, table_of, uint64, write_work
+from pipeline.kernels.anchored import survive
 from pipeline.kernels.minimizers import sampler
-from pipeline.stages.chosen import Chosen, Looked, choose, chosen_table
-from pipeline.stages.hashed import Hashed, known_rows, write_hashed
+from pipeline.stages.chosen import (
+    CHOSEN,
+    anchored_of,
+    chosen_of,
+    copies_of,
+    with_new_slots,
+)
+from pipeline.stages.hashed import Hashed, Held, known_rows, write_hashed
 from pipeline.stages.inputs import Shard
 from pipeline.stages.places import Places
 from pipeline.stages.scan import ScanParameters, Segment
+from pipeline.stages.standing import Standing
 from pipeline.stages.stretches import FLUSH_BYTES, TextScratch, Wanted, read_wanted, wanted_of
+from pipeline.stages.survivors import SEVERAL, SURVIVORS, rows_and_kinds, survivors_of
+
+KINDS = pa.schema([("kind", pa.uint8())])  # of each row of a segment's anchors, see `survivors`
 
 
 @dataclass(frozen=True)
 class Known:
-    """What an earlier run left of a segment: windows, and tables of cuts, or nothing.
+    """What an earlier run left of a segment.
 
-    cut: as `cutting.Cut.kept`.
+    Attributes:
+        kinds: a table of `KINDS`. flags: a table of `hashed.STATES`, without the bits of that night.
+        hashed: its windows. standing: its passages.
     """
 
-    hashed: Hashed | None = None
-    cut: tuple[str, ...] = ()
+    kinds: str
+    flags: str
+    hashed: Hashed
+    standing: Standing
 
 
 @dataclass(frozen=True)
@@ -46,51 +60,82 @@ class Chunk:
     """What came of a segment.
 
     Attributes:
-        shard, name: of the segment. known: of an earlier run.
-        chosen: its texts with survivors. stretches: files of those that were read.
-        hashed: its windows by hash. slots: how many there are of them.
-        n_windows, texts: how many are looked at. new_windows, read: how many were hashed, read.
+        shard, name, segment: of the segment, and its folder. known: of an earlier run, if anything is.
+        texts: a table of `CHOSEN`. kinds: a table of `KINDS`. stretches: files of those texts' that were
+            read.
+        held: its windows.
+        n_windows, n_texts: how many are looked at. new_windows, read: how many were hashed, read.
     """
 
     shard: int
     name: str
-    known: Known
-    chosen: str
+    segment: str
+    known: Known | None
+    texts: str
+    kinds: str
     stretches: tuple[str, ...]
-    hashed: Hashed
-    slots: int
+    held: Held
     n_windows: int
-    texts: int
+    n_texts: int
     new_windows: int
     read: int
 
 
-class _Output:
-    """Collects the stretches of a chunk and writes them whenever enough are held."""
+class _Segment:
+    """A segment while its texts are chosen and read."""
 
-    def __init__(self, segment: Segment, known: Known, chosen: Chosen, looked: Looked, path: str) -> None:
+    def __init__(self, segment: Segment, known: Known | None, places: Places, path: str) -> None:
         self.segment, self.known, self.path = segment, known, path
-        self.chosen, self.looked = chosen, looked
-        self.read = self._unknown()
+        self.anchored = anchored_of(segment.path)
+        self.doc_id = self.anchored.doc_ids(segment.shard, places)
         self.written = list[str]()
         self.held: list[pa.Table] = []
         self.held_bytes = 0
 
-    def _unknown(self) -> NDArray[np.bool_]:
-        # The texts that have to be read before windows are judged.
-        if not self.known.cut:
-            return np.ones(len(self.chosen), np.bool_)
-        cut = read_work(self.known.cut[0], ["number"]).column("number").to_numpy()
-        hashing = np.logical_or.reduceat(self.chosen.runs.emits, self.chosen.ends[:-1])
-        return np.asarray(hashing | ~np.isin(self.chosen.number, cut, assume_unique=True))
+    def choose(self, told: NDArray[np.uint64], whole: bool, repeats: Sequence[str]) -> bool:
+        """Choose the first documents of texts with a survivor, and what of them is to be read.
+
+        Args:
+            told: survivors of the segment; `whole`: all of them, or those that may have changed.
+            repeats: see `texts`.
+
+        Returns:
+            Whether any are chosen, or were.
+        """
+        anchored, n_rows = self.anchored, self.anchored.rows
+        before = np.zeros(n_rows, np.uint8)
+        if self.known is not None:
+            before = read_work(self.known.kinds).column("kind").to_numpy()
+        self.kind = np.zeros(n_rows, np.uint8) if whole else before.copy()
+        rows, kinds = rows_and_kinds(told)
+        self.kind[rows] = kinds
+        self.copies = copies_of(self.doc_id, repeats)
+        survives, live = np.zeros(len(self.doc_id), np.bool_), np.zeros(n_rows, np.uint8)
+        survive(anchored.row, anchored.ends, self.kind, SEVERAL, self.copies > 0, survives, live)
+        self.before = known_rows(None if self.known is None else self.known.hashed)
+        new = live > 0
+        new[self.before.row] = False
+        was_cut = np.zeros(len(self.doc_id), np.bool_)
+        if self.known is not None:
+            was_cut[self.known.standing.numbers()] = True
+        self.chosen = np.flatnonzero(survives)
+        self.read = (~was_cut | anchored.holding(new))[self.chosen]
+        changed = ~was_cut | anchored.holding(self.kind != before)
+        self.changed = changed[self.chosen]
+        at = self.chosen[self.read]
+        slots = self.before.slot_of_row(n_rows)
+        self.reading, self.looked = with_new_slots(
+            chosen_of(anchored, at, self.doc_id[at], self.kind, slots), self.before, live
+        )
+        return len(self.chosen) > 0 or self.known is not None
 
     def wanted(self, window: int) -> Wanted | None:
         """What is to be read, if anything."""
-        at = np.flatnonzero(self.read)
-        self.reading = wanted_of(self.chosen, at, window, self.looked.slots) if len(at) else None
-        return self.reading
+        self.asked = wanted_of(self.reading, window, self.looked.slots) if len(self.reading) else None
+        return self.asked
 
     def add(self, table: pa.Table) -> None:
+        """Hold stretches, and write those held whenever there are enough."""
         self.held.append(table)
         self.held_bytes += table.nbytes
         if self.held_bytes >= FLUSH_BYTES:
@@ -106,36 +151,48 @@ class _Output:
     def chunk(self) -> Chunk:
         """Write what is left, and the windows."""
         self.flush()
-        known, slots = self.looked.known_slots, self.looked.slots
-        found = (np.zeros(0, np.uint64),) * 2
-        if self.reading is not None:
-            found = self.reading.hashes[known:], self.reading.beside[known:]
-        hashed, moved = write_hashed(self.known.hashed, self.looked, *found, self.path)
-        if moved is not None:
-            of_anchor = self.chosen.runs.slot
-            of_anchor[of_anchor >= 0] = moved[of_anchor[of_anchor >= 0]]
+        known = self.before.slots
+        fresh = (np.zeros(0, np.uint64),) * 2
+        if self.asked is not None:
+            fresh = self.asked.hashes[known:], self.asked.beside[known:]
+        flags = np.zeros(0, np.uint8)
+        if self.known is not None:
+            flags = read_work(self.known.flags).column("state").to_numpy()
+        earlier = None if self.known is None else self.known.hashed
+        held, looked = write_hashed(earlier, self.looked, self.before, flags, fresh, self.path)
         return Chunk(
             self.segment.shard,
             self.segment.name,
+            self.segment.path,
             self.known,
-            write_work(chosen_table(self.chosen, self.read), f"{self.path}-chosen.parquet"),
+            write_work(self._texts(), f"{self.path}-chosen.parquet"),
+            write_work(table_of(KINDS, self.kind), f"{self.path}-kinds.parquet"),
             tuple(self.written),
-            hashed,
-            slots if moved is None else self.looked.live_slots,
-            self.looked.live_slots,
+            held,
+            looked.live_slots,
             len(self.chosen),
-            slots - known,
+            len(fresh[0]),
             int(self.read.sum()),
+        )
+
+    def _texts(self) -> pa.Table:
+        text_id, source, licence = (
+            uint64(self.anchored.texts, name)[self.chosen] for name in ("text_id", "source", "licence")
+        )
+        doc_id, copies = self.doc_id[self.chosen], self.copies[self.chosen]
+        return table_of(
+            CHOSEN, self.chosen, doc_id, text_id, copies, source, licence, self.read, self.changed
         )
 
 
 def read_stretches(
     shard: Shard,
-    segments: Sequence[tuple[int, Segment, Known]],
+    segments: Sequence[tuple[int, Segment, Known | None]],
     path: str,
     *,
     places: str,
     survivors: Sequence[str],
+    whole: bool,
     repeats: Sequence[str],
     parameters: ScanParameters,
 ) -> list[Chunk]:
@@ -144,25 +201,27 @@ def read_stretches(
     Args:
         segments: those of the shard, with their numbers among all and what is known of each.
         path: what the written files' names begin with.
-        survivors: see `survivors.find_survivors`. repeats: see `texts`.
+        survivors: see `survivors.find_survivors`; `whole`: of known segments, too, all of them.
+        repeats: see `texts`.
 
     Raises:
         InputChangedError: a file is not what the scan read.
     """
     located, scratch = Places(places), TextScratch(sampler(parameters.passage_tokens))
     chunks: list[Chunk] = []
-    outputs: list[_Output] = []  # the one that is being filled
+    reading: list[_Segment] = []  # the one whose stretches are read
 
     def waiting() -> Iterator[Wanted]:
         for number, segment, known in segments:
-            chosen, looked = choose(number, segment, located, survivors, repeats, known_rows(known.hashed))
-            if len(chosen):
-                outputs[:] = [_Output(segment, known, chosen, looked, f"{path}-{len(chunks):04d}")]
-                wanted = outputs[0].wanted(parameters.passage_tokens)
+            found = _Segment(segment, known, located, f"{path}-{len(chunks):04d}")
+            told = uint64(read_ranges(survivors, "survivor", survivors_of(number), SURVIVORS), "survivor")
+            if found.choose(told, whole, repeats):
+                wanted = found.wanted(parameters.passage_tokens)
                 if wanted is not None:
+                    reading[:] = [found]
                     yield wanted
-                chunks.append(outputs[0].chunk())
+                chunks.append(found.chunk())
 
     for table in read_wanted(shard, located, waiting(), parameters, scratch):
-        outputs[0].add(table)
+        reading[0].add(table)
     return chunks
