@@ -225,7 +225,7 @@ def adoption(index: Path, generation: str, tables: Tables) -> list[tuple[str, st
     """The files of a new generation, with where each is to go."""
     paths = dict.fromkeys(path for of_name in tables.values() for path in of_name)
     folder = index / "kept" / generation
-    return [(path, str(folder / f"{i:06d}.parquet")) for i, path in enumerate(paths)]
+    return [(path, str(folder / f"{i:06d}{Path(path).suffix}")) for i, path in enumerate(paths)]
 
 
 def write_kept(

@@ -42,6 +42,7 @@ from pipeline.stages.windows import Chunk, Known, read_stretches
 ANCHORS_A_RANGE, MOST_ANCHORS_A_RANGE = 1 << 19, 1 << 22  # 24 bytes each, held about four times over
 WINDOWS_A_RANGE, MOST_WINDOWS_A_RANGE = 1 << 19, 1 << 22  # the same
 SPANS_A_RANGE, MOST_SPANS_A_RANGE = 1 << 17, 1 << 20  # 64 bytes each, held about four times over
+FEWER = 4  # ranges of anchors and windows by so much, where an earlier run looked at most of them
 _WINDOWS = "windows-"
 
 
@@ -179,15 +180,19 @@ class _PassageStages:
         self.gone = self.before.gone(self.scanned.segments)
         # Without the anchors of a segment that is gone nobody can say which of the others change.
         folders = [self.before.folder_of(name) for name in self.gone]
-        self.lost = [str(folder / "anchors.parquet") for folder in folders]
+        self.lost = [str(folder / "anchors.arrow") for folder in folders]
         self.whole = not any(self.known) or not all(Path(path).exists() for path in self.lost)
 
     def path(self, stage: str, number: int) -> str:
         return str(self.work / stage / f"{number:06d}")
 
+    def _ranges(self, rows: int, wanted: int, most: int) -> list[KeyRange]:
+        # Where most of what there is to say is known, opening files is what a range costs.
+        return ranges_for(rows, wanted if self.whole else FEWER * wanted, most)
+
     def anchors(self) -> list[Survivors]:
         with self.progress.stage("anchors") as counts:
-            ranges = ranges_for(self.scanned.anchors, ANCHORS_A_RANGE, MOST_ANCHORS_A_RANGE)
+            ranges = self._ranges(self.scanned.anchors, ANCHORS_A_RANGE, MOST_ANCHORS_A_RANGE)
             items = [(span, self.path("survivors", i)) for i, span in enumerate(ranges)]
             found = self.engine.map(
                 "anchors",
@@ -234,7 +239,7 @@ class _PassageStages:
     def unitigs(self, chunks: Sequence[Chunk]) -> list[Cut]:
         with self.progress.stage("unitigs") as counts:
             rows = sum(chunk.n_windows for chunk in chunks)
-            ranges = ranges_for(rows, WINDOWS_A_RANGE, MOST_WINDOWS_A_RANGE)
+            ranges = self._ranges(rows, WINDOWS_A_RANGE, MOST_WINDOWS_A_RANGE)
             items = [(span, self.path("judged", i)) for i, span in enumerate(ranges)]
             gone = [path for name in self.gone for path in self.before.tables[f"{_WINDOWS}{name}"][3:]]
             judged = self.engine.map("unitigs", judge_windows, items, chunks=chunks, gone=gone)

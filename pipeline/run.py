@@ -195,7 +195,14 @@ def scan_parameters(config: Config) -> ScanParameters:
     columns = Columns(config.text_column, config.id_column, source, config.licence_column)
     passage_tokens = config.passages.min_tokens if config.passages.enabled else 0
     return ScanParameters(
-        columns, near.shingle_tokens, near.permutations, near.seed, bands, rows, passage_tokens
+        columns,
+        near.shingle_tokens,
+        near.permutations,
+        near.seed,
+        bands,
+        rows,
+        passage_tokens,
+        config.index is not None,
     )
 
 

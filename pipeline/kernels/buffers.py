@@ -84,7 +84,8 @@ def binary_slices(flat: NDArray[Any], ends: NDArray[np.int64]) -> pa.LargeBinary
 
 def flat_values(column: pa.ChunkedArray, kind: type[Number]) -> tuple[NDArray[Number], NDArray[np.int64]]:
     """The inverse of `binary_slices`: all values back to back, and where each run begins and ends."""
-    joined = pa.concat_arrays([pa.array([], pa.large_binary()), *column.chunks])
+    one = column.num_chunks == 1
+    joined = column.chunk(0) if one else pa.concat_arrays([pa.array([], pa.large_binary()), *column.chunks])
     data, offsets = text_buffers(joined)
     first, last = int(offsets[0]), int(offsets[-1])
     return data[first:last].view(kind), (offsets - first) // np.dtype(kind).itemsize

@@ -1,7 +1,8 @@
 """How much of a document its passages cover, by how often the most frequent one occurs.
 
 Neighbouring passages of a document overlap, so their lengths cannot be added up: a position is
-counted once, in the bin of the most frequent passage over it.
+counted once, in the bin of the most frequent passage over it. Those in a bin or a higher one are the
+positions that passages so frequent cover, and as passages come in order these are added up on the way.
 """
 
 from __future__ import annotations
@@ -10,71 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.kernels.jit import kernel
-
-
-@kernel
-def _add(occurrences: int, positions: int, edges: NDArray[np.int64], sums: NDArray[np.int64]) -> None:
-    place = len(edges) - 1
-    while place >= 0 and occurrences < edges[place]:
-        place -= 1
-    if place >= 0:
-        sums[place] += positions
-
-
-@kernel
-def _count(
-    at: int,
-    until: int,
-    queue: NDArray[np.int64],
-    head: int,
-    tail: int,
-    stops: NDArray[np.int64],
-    occurrences: NDArray[np.int64],
-    edges: NDArray[np.int64],
-    sums: NDArray[np.int64],
-) -> tuple[int, int]:
-    # Positions [at, until) under the open intervals; (the new head, how many they are).
-    covered = np.int64(0)
-    while head < tail:
-        top = queue[head]
-        stop = min(stops[top], until)
-        _add(occurrences[top], stop - at, edges, sums)
-        covered += stop - at
-        at = stop
-        if stops[top] > until:
-            break
-        head += 1
-    return head, covered
-
-
-@kernel
-def _cover(
-    first: int,
-    last: int,
-    starts: NDArray[np.int64],
-    stops: NDArray[np.int64],
-    occurrences: NDArray[np.int64],
-    edges: NDArray[np.int64],
-    sums: NDArray[np.int64],
-    queue: NDArray[np.int64],
-) -> int:
-    # Intervals first, ..., last - 1. The queue holds the open ones that may still count, the most
-    # frequent first: what a later one outdoes never will again, since that one ends no earlier.
-    covered, head, tail = np.int64(0), 0, 0
-    for i in range(first, last):
-        if i > first:
-            head, more = _count(starts[i - 1], starts[i], queue, head, tail, stops, occurrences, edges, sums)
-            covered += more
-        while tail > head and occurrences[queue[tail - 1]] <= occurrences[i]:
-            tail -= 1
-        queue[tail] = i
-        tail += 1
-    if last > first:
-        _, more = _count(
-            starts[last - 1], stops[last - 1], queue, head, tail, stops, occurrences, edges, sums
-        )
-        covered += more
-    return covered
 
 
 @kernel
@@ -103,11 +39,23 @@ def covers(
         covered: int64[documents], out, the number of covered positions, those without a bin
             included.
 
-    Cost: linear. Memory: 8 bytes an interval of the document that has most.
+    Cost: linear, times the bins at most.
     """
-    most = 0
+    # Level 0: of any occurrences; level 1 and up: of those that reach the bins.
+    levels = len(edges) + 1
+    reached, added = np.zeros(levels, np.int64), np.zeros(levels + 1, np.int64)
     for d in range(len(offsets) - 1):
-        most = max(most, offsets[d + 1] - offsets[d])
-    queue = np.empty(most, np.int64)
-    for d in range(len(offsets) - 1):
-        covered[d] = _cover(offsets[d], offsets[d + 1], starts, stops, occurrences, edges, sums[d], queue)
+        added[:] = 0
+        for i in range(offsets[d], offsets[d + 1]):
+            if i == offsets[d]:
+                reached[:] = starts[i]
+            level = 0
+            while level < levels and (level == 0 or occurrences[i] >= edges[level - 1]):
+                start = max(starts[i], reached[level])
+                if stops[i] > start:
+                    added[level] += stops[i] - start
+                    reached[level] = stops[i]
+                level += 1
+        covered[d] = added[0]
+        for b in range(levels - 1):
+            sums[d, b] += added[b + 1] - added[b + 2]

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import table_of, write_work
+from pipeline.artifacts import table_of, write_mapped
 from pipeline.kernels.buffers import binary_slices
 from pipeline.kernels.minimizers import GRAM_BITS, Anchors
 from pipeline.stages.runs import run_starts, starts_of_runs
@@ -61,13 +61,13 @@ def write_anchors(texts: pa.Table, anchors: Anchors, counts: NDArray[np.int64], 
     several[first] = many
     gram, context = anchors.gram[wanted], anchors.context[wanted]
     row, rows = _rows(gram, context, np.repeat(several[kept], counts[kept]))
-    write_work(rows, folder / "anchors.parquet", "gram")
+    write_mapped(rows, folder / "anchors.arrow")
     places = np.flatnonzero(kept)
     ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts[places])])
     held = texts.select(["piece", "row", "text_id", "source", "licence"]).take(pa.array(places))
     table = held.append_column("anchors", binary_slices(row, ends))
     table = table.append_column("windows", binary_slices(anchors.windows[wanted], ends))
-    write_work(table.cast(ANCHORED), folder / "anchored.parquet")
+    write_mapped(table.cast(ANCHORED), folder / "anchored.arrow")
     return len(rows)
 
 

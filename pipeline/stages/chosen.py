@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_ranges, read_work, uint64
+from pipeline.artifacts import read_mapped, read_ranges, uint64
 from pipeline.kernels.anchored import hold
 from pipeline.kernels.buffers import flat_values
 from pipeline.kernels.windows import Runs
@@ -72,7 +72,7 @@ class Anchored:
 
 def anchored_of(segment: str) -> Anchored:
     """The anchors of a segment, named by its folder."""
-    table = read_work(f"{segment}/anchored.parquet")
+    table = read_mapped(f"{segment}/anchored.arrow")
     row, ends = flat_values(table.column("anchors"), np.uint32)
     windows, _ = flat_values(table.column("windows"), np.uint16)
     return Anchored(row, windows, ends, table.drop_columns(["anchors", "windows"]))

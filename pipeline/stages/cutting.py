@@ -16,11 +16,21 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import frame, read_ranges, read_work, table_of, uint64, write_work
+from pipeline.artifacts import (
+    frame,
+    read_mapped,
+    read_ranges,
+    read_work,
+    table_of,
+    uint64,
+    write_mapped,
+    write_work,
+)
 from pipeline.kernels.minimizers import sampler
 from pipeline.kernels.tally import Tally, empty_tally, tally
 from pipeline.kernels.unitigs import REPEATED, sign
 from pipeline.stages import standing as kept
+from pipeline.stages.bodies import bodies_of
 from pipeline.stages.chosen import Chosen, anchored_of, chosen_of
 from pipeline.stages.hashed import FLAGS, STATES, Hashed, known_rows
 from pipeline.stages.inputs import Shard
@@ -78,15 +88,15 @@ class _Segment:
         self, number: int, chunk: Chunk, shard: Shard, judged: Sequence[str], parameters: ScanParameters
     ) -> None:
         self.chunk, self.shard, self.parameters = chunk, shard, parameters
-        self.texts = read_work(chunk.texts)
+        self.texts = read_mapped(chunk.texts)
         self.number, self.doc_id, self.copies, self.held = (
             self.texts.column(name).to_numpy() for name in ("number", "doc_id", "copies", "held")
         )
         self.anchored = anchored_of(chunk.segment)
-        self.kind = read_work(chunk.kinds).column("kind").to_numpy()
+        self.kind = read_mapped(chunk.kinds).column("kind").to_numpy()
         self.rows = known_rows(chunk.held.hashed)
         self.slot_of_row = self.rows.slot_of_row(len(self.kind))
-        self.flags = read_work(chunk.held.states).column("state").to_numpy() & np.uint8(FLAGS)
+        self.flags = read_mapped(chunk.held.states).column("state").to_numpy() & np.uint8(FLAGS)
         slots, found = judged_of(number, judged)
         self.flags[slots] = found
         self._sign(slots)
@@ -96,7 +106,7 @@ class _Segment:
         changed = self.texts.column("changed").to_numpy() | self._holding(judged)
         self.signature = np.zeros(len(self.number), np.uint64)
         if self.chunk.known is not None:
-            table = read_work(self.chunk.known.standing.signed)
+            table = read_mapped(self.chunk.known.standing.signed)
             at = np.searchsorted(table.column("number").to_numpy(), self.number[~self.held])
             # Texts that the earlier run did not cut are all held.
             self.signature[~self.held] = uint64(table, "signature")[at]
@@ -132,7 +142,7 @@ class _Segment:
             chosen = self._chosen(self.unread)
             cutter = Cutter(window, chosen.runs, self.flags)
             scratch = TextScratch(sampler(window))
-            wanted = iter([wanted_of(chosen, window, 0)])
+            wanted = iter([wanted_of(chosen, window, 0, bodies_of(self.chunk.segment))])
             for table in gathered(read_wanted(self.shard, Places(places), wanted, self.parameters, scratch)):
                 yield part_of(table, cut_table(table, cutter), self.number[self.unread])
 
@@ -189,7 +199,7 @@ def cut_stretches(
         chunk.texts,
         write_work(labels, f"{path}-labels.parquet", "passage_id"),
         chunk.kinds,
-        write_work(table_of(STATES, segment.flags), f"{path}-flags.parquet"),
+        write_mapped(table_of(STATES, segment.flags), f"{path}-flags.arrow"),
         chunk.held.hashed,
         (docs[0], docs[1] + 1),
         len(text),
@@ -223,17 +233,17 @@ def _standing(
         places = before.places
     else:
         table = table_of(kept.PLACES, *spans, placed.passage)
-        places = write_work(table, f"{path}-places.parquet", "number")
+        places = write_mapped(table, f"{path}-places.arrow")
     beginnings = write_beginnings(
         () if before is None else before.beginnings,
         _new_beginnings(parts, placed, number),
         passages,
-        f"{path}-beginnings.parquet",
+        f"{path}-beginnings.arrow",
     )
     return Standing(
-        write_work(signed_table(segment.number, segment.signature), f"{path}-signed.parquet"),
+        write_mapped(signed_table(segment.number, segment.signature), f"{path}-signed.arrow"),
         places,
-        write_work(passages, f"{path}-passages.parquet", "passage_id"),
+        write_mapped(passages, f"{path}-passages.arrow"),
         beginnings,
     )
 

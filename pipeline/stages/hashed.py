@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_work, table_of, uint64, write_work
+from pipeline.artifacts import read_mapped, table_of, uint64, write_mapped
 from pipeline.stages.chosen import Looked
 from pipeline.stages.survivors import NONE, SEVERAL
 
@@ -61,7 +61,7 @@ class Held:
 
 def known_rows(hashed: Hashed | None) -> Looked:
     """The rows that have slots."""
-    table = ROWS.empty_table() if hashed is None else read_work(hashed.rows)
+    table = ROWS.empty_table() if hashed is None else read_mapped(hashed.rows)
     row, windows, kind = (table.column(name).to_numpy() for name in ROWS.names)
     return Looked(row, kind, windows, len(row))
 
@@ -102,10 +102,10 @@ def write_hashed(
         files, left = _merged(files, table, kind != NONE, kind_before != NONE, path)
         state, looked = state[kind != NONE], looked.live()
     elif len(table):
-        files = *files, write_work(table, f"{path}-windows.parquet", "window")
+        files = *files, write_mapped(table, f"{path}-windows.arrow")
     rows = table_of(ROWS, looked.row, looked.windows, looked.kind)
-    hashed = Hashed(write_work(rows, f"{path}-rows.parquet"), files)
-    states = write_work(table_of(STATES, state), f"{path}-states.parquet")
+    hashed = Hashed(write_mapped(rows, f"{path}-rows.arrow"), files)
+    states = write_mapped(table_of(STATES, state), f"{path}-states.arrow")
     return Held(hashed, len(state), states, left), looked
 
 
@@ -113,7 +113,7 @@ def _merged(
     files: Sequence[str], table: pa.Table, live: NDArray[np.bool_], was_live: NDArray[np.bool_], path: str
 ) -> tuple[tuple[str, ...], str]:
     moved = np.where(live, np.cumsum(live) - 1, -1)
-    every = pa.concat_tables([*(read_work(file) for file in files), table])
+    every = pa.concat_tables([*(read_mapped(file) for file in files), table])
     before = every.column("slot").to_numpy()
     window, beside, slot = uint64(every, "window"), uint64(every, "beside"), moved[before]
     # Sorted runs, which a stable sort only merges.
@@ -123,6 +123,6 @@ def _merged(
     merged = table_of(WINDOWS, window[order], beside[order], slot[order].astype(np.uint32))
     left = table_of(HASHES, window[gone])
     return (
-        (write_work(merged, f"{path}-windows.parquet", "window"),),
-        write_work(left, f"{path}-left.parquet", "window") if len(gone) else "",
+        (write_mapped(merged, f"{path}-windows.arrow"),),
+        write_mapped(left, f"{path}-left.arrow") if len(gone) else "",
     )

@@ -15,8 +15,7 @@ from pipeline.artifacts import (
     END_OF_KEYS,
     KeyRange,
     frame,
-    read_numbered_range,
-    read_range,
+    mapped_range,
     read_ranges,
     table_of,
     uint64,
@@ -81,6 +80,11 @@ def rows_of_cut(number: int) -> KeyRange:
     return number << _ROW_BITS, (number + 1) << _ROW_BITS
 
 
+def cut_of_row(rows: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """The inverse: of each row, the number of its cut."""
+    return (rows >> np.uint64(_ROW_BITS)).astype(np.int64)
+
+
 class _Found(NamedTuple):
     # What the segments have of the passages of a key range, one segment behind the other: the number
     # of each one's cut, its row there, and `standing.PASSAGES`.
@@ -92,7 +96,7 @@ class _Found(NamedTuple):
 def _found(keys: KeyRange, cuts: Sequence[Cut]) -> _Found:
     cut, row, tables = [], [], [kept.PASSAGES.empty_table()]
     for number, part in enumerate(cuts):
-        first, table = read_numbered_range(part.standing.passages, "passage_id", keys)
+        first, table = mapped_range(part.standing.passages, "passage_id", keys)
         cut.append(np.full(len(table), number))
         row.append(np.arange(first, first + len(table)))
         tables.append(table)
@@ -162,7 +166,7 @@ def _beginnings(
     for i in np.unique(cut).tolist():
         wanted = np.where(cut == i, number, -1)
         for file in cuts[i].standing.beginnings:
-            table = read_range(file, "passage_id", keys)
+            table = mapped_range(file, "passage_id", keys)[1]
             at, rows = kept.rows_shown(table, passage_id, wanted)
             texts.append(table.column("text").take(pa.array(rows)))
             places.append(at)

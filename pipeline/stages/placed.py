@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_work, table_of
+from pipeline.artifacts import read_mapped, table_of
 from pipeline.kernels import unitigs as kernel
 from pipeline.kernels.buffers import binary_slices, text_buffers
 from pipeline.kernels.windows import copy_ranges
@@ -115,9 +115,9 @@ def _before(standing: Standing | None, holds: NDArray[np.bool_]) -> _Before:
     if standing is None:
         nowhere = Spans(no_ids, *(no_numbers,) * 4)
         return _Before(nowhere, np.zeros(0, np.uint32), no_ids, np.zeros(0, np.bool_), no_numbers, False)
-    table = read_work(standing.places)
+    table = read_mapped(standing.places)
     *where, passage = (table.column(name).to_numpy() for name in table.column_names)
-    listed = read_work(standing.passages, ["passage_id", "predictable", "number"])
+    listed = read_mapped(standing.passages, ["passage_id", "predictable", "number"])
     passage_id, predictable, told = (listed.column(name).to_numpy() for name in listed.column_names)
     here = holds[where[0].astype(np.int64)]
     if not here.all():

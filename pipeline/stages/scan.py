@@ -2,9 +2,9 @@
 
 A shard is streamed in batches and written in segments of bounded size, so a file of any size
 is scanned in the same memory. A segment is three files: `documents` in row order, `texts`
-sorted by text_id, `bands` sorted by band key; and two of its anchors, see `anchors`. They name
-a row by its piece of the shard and its row in that piece: what precedes it in other shards is
-not known yet, and the files do not depend on it.
+sorted by text_id, `bands` sorted by band key; two of its anchors, see `anchors`; and, in an
+index, the texts themselves, see `bodies`. They name a row by its piece of the shard and its row
+in that piece: what precedes it in other shards is not known yet, and the files do not depend on it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from pipeline.label_hashes import label_hashes
 from pipeline.readers.formats import read
 from pipeline.readers.rows import Columns, Rows
 from pipeline.stages.anchors import MOST_ANCHORS, joined_anchors, write_anchors
+from pipeline.stages.bodies import Bodies
 from pipeline.stages.inputs import Shard, check_unchanged
 
 SEGMENT_ROWS = 1 << 16  # documents a segment holds: 45 MB in memory with 32 bands
@@ -52,6 +53,7 @@ class ScanParameters:
     bands: int
     rows: int
     passage_tokens: int = 0  # in the shortest passage; 0: passages are not looked for
+    keep_texts: bool = False
 
 
 @dataclass(frozen=True)
@@ -221,6 +223,7 @@ class _Segments:
         self.anchors: list[Anchors] = []
         self.anchor_counts: list[NDArray[np.int64]] = []
         self.rejects: list[tuple[int, int, str, str]] = []
+        self.bodies = Bodies() if scratch.parameters.keep_texts else None
 
     def add(self, numbers: NDArray[np.int64], rows: Rows) -> None:
         found, anchors = scan_texts(rows.texts, self.scratch)
@@ -232,6 +235,8 @@ class _Segments:
         self.documents.append(self._documents(numbers, rows, sources, found, good))
         tokens = np.flatnonzero(found.status <= kernel.SHORT)
         self.texts.append(self._texts(numbers, rows, sources, found, tokens))
+        if self.bodies is not None:
+            self.bodies.add(numbers, rows, sources, found.normalised[:, 0], tokens)
         self.keys.append(found.keys[tokens])
         self.anchors.append(anchors)
         self.anchor_counts.append(found.n_anchors[tokens])
@@ -316,6 +321,9 @@ class _Segments:
                 path / "bands.parquet",
                 "key",
             )
+            if self.bodies is not None:
+                self.bodies.write(path)
+                self.bodies = Bodies()
             self.written.append(Segment(self.shard.number, str(path), documents, anchors))
         self.documents, self.texts, self.keys, self.anchors, self.anchor_counts = [], [], [], [], []
 

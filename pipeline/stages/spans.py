@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from pipeline.artifacts import (
     KeyRange,
     frame,
-    read_range,
+    mapped_range,
+    read_mapped,
     read_ranges,
     read_work,
     table_of,
@@ -30,7 +31,7 @@ from pipeline.kernels.cover import covers
 from pipeline.schemas import BINS, SPANS
 from pipeline.schemas import PLACES as OUTPUT
 from pipeline.stages.cutting import Cut
-from pipeline.stages.passages import OCCURRENCES, rows_of_cut
+from pipeline.stages.passages import OCCURRENCES, cut_of_row, rows_of_cut
 from pipeline.stages.runs import starts_of_runs
 
 # A text that holds repeated passages, named by its first document, by text_id.
@@ -83,11 +84,16 @@ def write_spans(
         cuts: see `cutting.cut_stretches`. occurrences: see `passages.write_passages`.
         top: the passages of which places are to be looked at.
     """
-    tables = [
-        _of_cut(number, cut, span, occurrences)
-        for number, cut in enumerate(cuts)
-        if cut.docs[0] < span[1] and span[0] < cut.docs[1]
-    ]
+    here = [i for i, cut in enumerate(cuts) if cut.docs[0] < span[1] and span[0] < cut.docs[1]]
+    tables = []
+    if here:
+        known = read_ranges(
+            occurrences, "row", (rows_of_cut(here[0])[0], rows_of_cut(here[-1])[1]), OCCURRENCES
+        )
+        of_cut = cut_of_row(uint64(known, "row"))
+        every = known.column("occurrences").to_numpy()
+        # Of one cut they come in order: ranges of passages do, and rows of a range.
+        tables = [_of_cut(cuts[i], span, every[of_cut == i]) for i in here]
     rows = pa.concat_tables([SPANS.arrow_schema().remove_metadata().empty_table(), *tables]).combine_chunks()
     first_places = write_work(_first_places(rows, top), f"{path}-top.parquet")
     repeating = f"{path}-texts.parquet"
@@ -119,23 +125,22 @@ def write_spans(
     )
 
 
-def _of_cut(number: int, cut: Cut, span: KeyRange, occurrences: Sequence[str]) -> pa.Table:
-    # The rows of the documents of a segment that lie in a range.
-    texts = read_work(cut.texts, ["number", "doc_id", "text_id", "copies"])
+def _of_cut(cut: Cut, span: KeyRange, occurrences: NDArray[np.int64]) -> pa.Table:
+    # The rows of the documents of a segment that lie in a range; occurrences: of its passages.
+    texts = read_mapped(cut.texts, ["number", "doc_id", "text_id", "copies"])
     numbers, doc_id = texts.column("number").to_numpy(), uint64(texts, "doc_id")
     low, high = np.searchsorted(doc_id, np.array([span[0], min(span[1], cut.docs[1])], np.uint64))
     inside = (int(numbers[low]), int(numbers[high - 1]) + 1) if low < high else (0, 0)
-    places = read_range(cut.standing.places, "number", inside)
+    places = mapped_range(cut.standing.places, "number", inside)[1]
     of_number = np.zeros(int(numbers[-1]) + 1 if len(numbers) else 0, np.int64)
     of_number[numbers] = np.arange(len(numbers))
     text, passage = of_number[uint64(places, "number").astype(np.int64)], places.column("passage").to_numpy()
-    known = read_ranges(occurrences, "row", rows_of_cut(number), OCCURRENCES)
     columns: dict[str, Any] = {
         name: places.column(name).to_numpy() for name in ("token_start", "tokens", "byte_start", "byte_end")
     }
     columns |= {name: texts.column(name).to_numpy()[text] for name in ("doc_id", "text_id", "copies")}
-    columns["passage_id"] = uint64(read_work(cut.standing.passages, ["passage_id"]), "passage_id")[passage]
-    columns["occurrences"] = known.column("occurrences").to_numpy()[passage]
+    columns["passage_id"] = uint64(read_mapped(cut.standing.passages, ["passage_id"]), "passage_id")[passage]
+    columns["occurrences"] = occurrences[passage]
     schema = SPANS.arrow_schema().remove_metadata()
     return table_of(schema, *(columns[name] for name in schema.names))
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_work, table_of, uint64, write_work
+from pipeline.artifacts import read_mapped, table_of, uint64, write_mapped
 
 # What decided how a text was cut, see `kernels.unitigs.sign`.
 SIGNED = pa.schema([("number", pa.int64()), ("signature", pa.uint64())])
@@ -51,7 +51,7 @@ class Standing:
 
     def numbers(self) -> NDArray[np.int64]:
         """The texts that were cut."""
-        return np.asarray(read_work(self.signed, ["number"]).column("number").to_numpy())
+        return np.asarray(read_mapped(self.signed, ["number"]).column("number").to_numpy())
 
 
 def write_beginnings(
@@ -63,10 +63,10 @@ def write_beginnings(
         new: `BEGINNINGS`, sorted. passages: those of the segment now: the others are left out then.
     """
     if len(earlier) + bool(len(new)) <= MOST_FILES:
-        return (*earlier, write_work(new, path, "passage_id")) if len(new) else earlier
-    every = pa.concat_tables([*(read_work(file) for file in earlier), new])
+        return (*earlier, write_mapped(new, path)) if len(new) else earlier
+    every = pa.concat_tables([*(read_mapped(file) for file in earlier), new])
     rows = rows_shown(every, uint64(passages, "passage_id"), passages.column("number").to_numpy())[1]
-    return (write_work(every.take(pa.array(rows)), path, "passage_id"),)
+    return (write_mapped(every.take(pa.array(rows)), path),)
 
 
 def rows_shown(

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 
 from pipeline.artifacts import table_of
 from pipeline.composing import nfkc
+from pipeline.errors import ArtifactError
 from pipeline.kernels import windows as kernel
 from pipeline.kernels.buffers import binary_slices, text_buffers
 from pipeline.kernels.minimizers import Sampler
 from pipeline.kernels.scan import Tokeniser, roomier, tokeniser
 from pipeline.kernels.tokens import NEEDS_NFKC, TOKENISED
 from pipeline.readers.rows import Columns
+from pipeline.stages.bodies import read_bodies
 from pipeline.stages.chosen import Chosen
 from pipeline.stages.inputs import Shard
 from pipeline.stages.places import Places
@@ -77,10 +79,11 @@ class Wanted:
     cuts: NDArray[np.int64]  # boundaries of the texts' stretches
     hashes: NDArray[np.uint64]  # by slot
     beside: NDArray[np.uint64]
+    bodies: str  # the file that holds them, see `bodies`; empty: they are read from the inputs
     done: int = 0  # texts read so far
 
 
-def wanted_of(chosen: Chosen, window: int, slots: int) -> Wanted:
+def wanted_of(chosen: Chosen, window: int, slots: int, bodies: str) -> Wanted:
     """All of some chosen texts; `slots`: room for the hashes of so many windows."""
     room = kernel.stretches(len(chosen.runs.kind))
     n = kernel.plan_stretches(chosen.ends, chosen.runs, window, room)
@@ -94,6 +97,7 @@ def wanted_of(chosen: Chosen, window: int, slots: int) -> Wanted:
         np.searchsorted(stretches.text, np.arange(len(chosen) + 1)),
         np.empty(slots, np.uint64),
         np.empty(slots, np.uint64),
+        bodies,
     )
 
 
@@ -195,6 +199,9 @@ def read_wanted(
         InputChangedError: a file is not what the scan read.
     """
     wanted = next(waiting, None)
+    while wanted is not None and wanted.bodies:
+        yield from _read_kept(shard, located, wanted, scratch)
+        wanted = next(waiting, None)
     only_text = replace(parameters, columns=Columns(parameters.columns.text))
     for item, first_doc, n_rows in zip(
         shard.pieces, located.first_docs(shard.number), located.rows(shard.number), strict=True
@@ -219,6 +226,18 @@ def read_wanted(
                     wanted = next(waiting, None)
         if wanted is not None and wanted.doc_id[wanted.done] < stop_doc:
             raise changed_texts(item)
+
+
+def _read_kept(shard: Shard, located: Places, wanted: Wanted, scratch: TextScratch) -> Iterator[pa.Table]:
+    for at, table in read_bodies(wanted.bodies, shard.number, located, wanted.doc_id):
+        stretches = read_part(table.column("text").chunk(0), at - at[0], wanted, scratch)
+        if stretches is None:
+            raise ArtifactError(
+                "the texts of an index are not those of its scans",
+                where=wanted.bodies,
+                fix="make the index anew with --set index_mismatch=rebuild",
+            )
+        yield stretches
 
 
 def gathered(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:

@@ -23,9 +23,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import KeyRange, read_numbered_range, read_ranges, table_of, uint64, write_work
+from pipeline.artifacts import KeyRange, mapped_range, table_of, uint64, write_work
 from pipeline.kernels.sorted_keys import members
-from pipeline.stages.anchors import ANCHORS, pair_order
+from pipeline.stages.anchors import pair_order
 from pipeline.stages.runs import alike, alone, run_starts
 from pipeline.stages.scan import Segment
 
@@ -50,10 +50,13 @@ class Survivors:
 
 
 class _Rows(NamedTuple):
-    # Rows of segments by gram: what they hold, and their survivors but for the kind.
+    # Rows of a segment by gram: what they hold, and their numbers.
     gram: NDArray[np.uint64]
     context: NDArray[np.uint64]
-    place: NDArray[np.uint64]
+    row: NDArray[np.uint64]
+
+    def at(self, rows: NDArray[np.int64]) -> _Rows:
+        return _Rows._make(column[rows] for column in self)
 
 
 def survivors_of(segment: int) -> KeyRange:
@@ -82,30 +85,32 @@ def find_survivors(
         known: of each segment, whether an earlier run told what its rows are; empty: of none.
         gone: tables of anchors of the segments that run had and this one has not.
     """
-    parts = [_rows(number, segment, keys) for number, segment in enumerate(segments)]
+    parts = [_rows(segment, keys) for segment in segments]
     if any(known):
         others = [part.gram for part, told in zip(parts, known, strict=True) if not told]
-        lost = uint64(read_ranges(gone, "gram", keys, ANCHORS, ["gram"]), "gram")
-        touched = np.unique(np.concatenate([*others, lost]))
+        lost = [uint64(mapped_range(path, "gram", keys)[1], "gram") for path in gone]
+        touched = np.unique(np.concatenate([np.zeros(0, np.uint64), *others, *lost]))
         parts = [
-            _Rows._make(column[members(part.gram, touched)] for column in part) if told else part
+            part.at(members(part.gram, touched)) if told else part
             for part, told in zip(parts, known, strict=True)
         ]
     nothing = _Rows(*(np.zeros(0, np.uint64),) * 3)
-    rows = _Rows._make(np.concatenate(columns) for columns in zip(nothing, *parts, strict=True))
-    kinds = _kinds(rows.gram, rows.context)
+    gram, context, row = (np.concatenate(columns) for columns in zip(nothing, *parts, strict=True))
+    lengths = [len(part.gram) for part in parts]
+    segment = np.repeat(np.arange(len(parts), dtype=np.uint64), lengths)
+    kinds = _kinds(gram, context)
     told = kinds != NONE
     if any(known):
-        told |= np.repeat(np.array(known), [len(part.gram) for part in parts])
-    found = np.sort(rows.place[told] | kinds[told].astype(np.uint64))
-    return Survivors(write_work(table_of(SURVIVORS, found), path, "survivor"), len(rows.gram), len(found))
+        told |= np.repeat(np.array(known), lengths)
+    place = segment[told] << np.uint64(_SEGMENT_BITS) | row[told] << np.uint64(_KIND_BITS)
+    found = np.sort(place | kinds[told].astype(np.uint64))
+    return Survivors(write_work(table_of(SURVIVORS, found), path, "survivor"), len(gram), len(found))
 
 
-def _rows(number: int, segment: Segment, keys: KeyRange) -> _Rows:
-    first, table = read_numbered_range(f"{segment.path}/anchors.parquet", "gram", keys)
-    place = np.arange(first, first + len(table), dtype=np.uint64) << np.uint64(_KIND_BITS)
-    place |= np.uint64(number << _SEGMENT_BITS)
-    return _Rows(uint64(table, "gram"), uint64(table, "context"), place)
+def _rows(segment: Segment, keys: KeyRange) -> _Rows:
+    first, table = mapped_range(f"{segment.path}/anchors.arrow", "gram", keys)
+    row = np.arange(first, first + len(table), dtype=np.uint64)
+    return _Rows(uint64(table, "gram"), uint64(table, "context"), row)
 
 
 def _kinds(gram: NDArray[np.uint64], context: NDArray[np.uint64]) -> NDArray[np.uint8]:

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import KeyRange, read_range, read_ranges, read_work, table_of, uint64, write_work
+from pipeline.artifacts import KeyRange, mapped_range, read_mapped, read_ranges, table_of, uint64, write_work
 from pipeline.composing import composed
 from pipeline.kernels import unitigs as kernel
 from pipeline.kernels.buffers import text_buffers
@@ -29,7 +29,7 @@ from pipeline.kernels.predictable import most_period
 from pipeline.kernels.scan import roomier, tokeniser
 from pipeline.kernels.sorted_keys import members
 from pipeline.kernels.windows import Runs, Stretches, places
-from pipeline.stages.hashed import CHANGED, FLAGS, HASHES, LIVE, MANY
+from pipeline.stages.hashed import CHANGED, FLAGS, LIVE, MANY
 from pipeline.stages.runs import alike, alone, run_starts
 from pipeline.stages.windows import Chunk
 
@@ -40,10 +40,10 @@ _OF_STRETCH = ("first", "stop", "window", "token")
 
 
 class _Rows(NamedTuple):
-    # Windows by hash, their neighbours, their numbers but for what is known, and the state of each.
+    # Windows of a chunk by hash, their neighbours, their slots, and the state of each.
     window: NDArray[np.uint64]
     beside: NDArray[np.uint64]
-    place: NDArray[np.uint64]
+    slot: NDArray[np.uint32]
     state: NDArray[np.uint8]
 
     def at(self, rows: NDArray[np.int64]) -> _Rows:
@@ -61,33 +61,35 @@ def judge_windows(
     Returns:
         The path of a table of `JUDGED`, sorted; how many windows were judged.
     """
-    parts = [part for number, chunk in enumerate(chunks) for part in _rows(number, chunk, keys)]
+    parts = [(number, rows) for number, chunk in enumerate(chunks) for rows in _rows(chunk, keys)]
+    numbers, every = [number for number, _ in parts], [rows for _, rows in parts]
     if any(chunk.known is not None for chunk in chunks):
-        parts = _touched(parts, [*gone, *(chunk.held.left for chunk in chunks if chunk.held.left)], keys)
+        every = _touched(every, [*gone, *(chunk.held.left for chunk in chunks if chunk.held.left)], keys)
     # One that is not looked at any more has told what it touched, and has no say.
-    parts = [part.at(np.flatnonzero(part.state & LIVE)) for part in parts]
-    nothing = _Rows(*(np.zeros(0, np.uint64),) * 3, np.zeros(0, np.uint8))
-    rows = _Rows._make(np.concatenate(columns) for columns in zip(nothing, *parts, strict=True))
+    every = [part.at(np.flatnonzero(part.state & LIVE)) for part in every]
+    nothing = _Rows(*(np.zeros(0, np.uint64),) * 2, np.zeros(0, np.uint32), np.zeros(0, np.uint8))
+    rows = _Rows._make(np.concatenate(columns) for columns in zip(nothing, *every, strict=True))
+    number = np.repeat(np.array(numbers, np.uint64), [len(part.window) for part in every])
     known = _known(rows)
     new = np.flatnonzero(known != rows.state & FLAGS)
-    judged = np.sort(rows.place[new] | known[new].astype(np.uint64))
+    place = number[new] << np.uint64(_CHUNK_BITS) | rows.slot[new].astype(np.uint64) << np.uint64(_FLAG_BITS)
+    judged = np.sort(place | known[new].astype(np.uint64))
     return write_work(table_of(JUDGED, judged), path, "window"), len(known)
 
 
-def _rows(number: int, chunk: Chunk, keys: KeyRange) -> Iterator[_Rows]:
-    states = read_work(chunk.held.states).column("state").to_numpy()
+def _rows(chunk: Chunk, keys: KeyRange) -> Iterator[_Rows]:
+    states = read_mapped(chunk.held.states).column("state").to_numpy()
     for file in chunk.held.hashed.windows:
-        table = read_range(file, "window", keys)
+        table = mapped_range(file, "window", keys)[1]
         slot = table.column("slot").to_numpy()
-        place = slot.astype(np.uint64) << np.uint64(_FLAG_BITS) | np.uint64(number << _CHUNK_BITS)
-        yield _Rows(uint64(table, "window"), uint64(table, "beside"), place, states[slot])
+        yield _Rows(uint64(table, "window"), uint64(table, "beside"), slot, states[slot])
 
 
 def _touched(parts: Sequence[_Rows], gone: Sequence[str], keys: KeyRange) -> list[_Rows]:
     # The rows of windows of which some row is otherwise than it was.
     changed = [part.window[np.flatnonzero(part.state & CHANGED)] for part in parts]
-    lost = uint64(read_ranges(gone, "window", keys, HASHES), "window")
-    touched = np.unique(np.concatenate([*changed, lost]))
+    lost = [uint64(mapped_range(path, "window", keys)[1], "window") for path in gone]
+    touched = np.unique(np.concatenate([np.zeros(0, np.uint64), *changed, *lost]))
     return [part.at(members(part.window, touched)) for part in parts]
 
 

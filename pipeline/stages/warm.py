@@ -65,7 +65,7 @@ def _warm_passages(texts: pa.LargeBinaryArray) -> None:
     ends, one, rows = np.array([0, 1]), np.ones(1, np.int64), np.zeros(1, np.uint32)
     runs = Runs(np.full(1, SINGLE, np.uint8), np.ones(1, np.uint16), np.zeros(1, np.int64), one > 0)
     chosen = Chosen(np.array([text_id]), np.array([text_id]), ends, runs, rows)
-    table = read_part(texts, np.zeros(1, np.int64), wanted_of(chosen, 6, 1), TextScratch(sampler(6)))
+    table = read_part(texts, np.zeros(1, np.int64), wanted_of(chosen, 6, 1, ""), TextScratch(sampler(6)))
     flags = np.full(1, 4, np.uint8)
     sign(ends, runs, flags, np.array([text_id]))
     cut_table(table, Cutter(6, runs, flags))

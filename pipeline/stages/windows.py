@@ -19,9 +19,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_ranges, read_work, table_of, uint64, write_work
+from pipeline.artifacts import read_mapped, read_ranges, table_of, uint64, write_mapped, write_work
 from pipeline.kernels.anchored import survive
 from pipeline.kernels.minimizers import sampler
+from pipeline.stages.bodies import bodies_of
 from pipeline.stages.chosen import (
     CHOSEN,
     anchored_of,
@@ -105,7 +106,7 @@ class _Segment:
         anchored, n_rows = self.anchored, self.anchored.rows
         before = np.zeros(n_rows, np.uint8)
         if self.known is not None:
-            before = read_work(self.known.kinds).column("kind").to_numpy()
+            before = read_mapped(self.known.kinds).column("kind").to_numpy()
         self.kind = np.zeros(n_rows, np.uint8) if whole else before.copy()
         rows, kinds = rows_and_kinds(told)
         self.kind[rows] = kinds
@@ -131,7 +132,10 @@ class _Segment:
 
     def wanted(self, window: int) -> Wanted | None:
         """What is to be read, if anything."""
-        self.asked = wanted_of(self.reading, window, self.looked.slots) if len(self.reading) else None
+        self.asked = None
+        if len(self.reading):
+            bodies = bodies_of(self.segment.path)
+            self.asked = wanted_of(self.reading, window, self.looked.slots, bodies)
         return self.asked
 
     def add(self, table: pa.Table) -> None:
@@ -157,7 +161,7 @@ class _Segment:
             fresh = self.asked.hashes[known:], self.asked.beside[known:]
         flags = np.zeros(0, np.uint8)
         if self.known is not None:
-            flags = read_work(self.known.flags).column("state").to_numpy()
+            flags = read_mapped(self.known.flags).column("state").to_numpy()
         earlier = None if self.known is None else self.known.hashed
         held, looked = write_hashed(earlier, self.looked, self.before, flags, fresh, self.path)
         return Chunk(
@@ -165,8 +169,8 @@ class _Segment:
             self.segment.name,
             self.segment.path,
             self.known,
-            write_work(self._texts(), f"{self.path}-chosen.parquet"),
-            write_work(table_of(KINDS, self.kind), f"{self.path}-kinds.parquet"),
+            write_mapped(self._texts(), f"{self.path}-chosen.arrow"),
+            write_mapped(table_of(KINDS, self.kind), f"{self.path}-kinds.arrow"),
             tuple(self.written),
             held,
             looked.live_slots,
