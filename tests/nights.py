@@ -14,7 +14,7 @@ from unittest.mock import patch
 import pyarrow.parquet as pq
 
 from pipeline.artifacts import key_ranges, read_work
-from pipeline.passages import Passages, find_passages
+from pipeline.passages import Before, Passages, find_passages
 from pipeline.progress import Progress
 from pipeline.readers import formats
 from pipeline.records import digest
@@ -50,6 +50,12 @@ class Night:
     def kept(self) -> Kept:
         """What the next night is given."""
         return self.passages.kept
+
+    @property
+    def before(self) -> Before:
+        """The same, with the places where segments were scanned to."""
+        folders = {segment.name: Path(segment.path) for segment in self.corpus.segments}
+        return Before(self.kept, folders.__getitem__)
 
     @cached_property
     def results(self) -> dict[str, Any]:
@@ -127,7 +133,7 @@ def named(segments: Sequence[Segment]) -> tuple[Segment, ...]:
 def night(
     folder: Path,
     files: Files,
-    earlier: Kept | None = None,
+    earlier: Night | Before | None = None,
     labelled: bool = True,
     meanwhile: Callable[[Path], None] = lambda _: None,
 ) -> Night:
@@ -138,6 +144,7 @@ def night(
     corpus, keys = _scanned(folder, files), key_ranges(2)
     texts = grouped(corpus, keys)
     found = Scanned(corpus.shards, corpus.segments, corpus.places, texts, keys)
+    before = earlier.before if isinstance(earlier, Night) else earlier or Before({}, Path)
     exposing, progress = Exposing(corpus.epochs, evidence(None, None), labelled), Progress(quiet=True)
     meanwhile(folder)
     with _watched() as read:
@@ -148,6 +155,6 @@ def night(
             Here(),
             progress,
             folder,
-            earlier or {},
+            before,
         )
     return Night(corpus, passages, progress, tuple(read))

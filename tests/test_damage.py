@@ -92,7 +92,7 @@ def _check_index(trials: Trials, path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", DAMAGES)
 def test_what_is_damaged_in_an_index_is_named_and_made_anew(indexed: Trials, name: str) -> None:
     kinds = _index_kinds(indexed)
-    assert {path.name for path in kinds} >= {*MANIFESTS, "rejects.parquet", "anchors.parquet"}
+    assert {path.name for path in kinds} >= {*MANIFESTS, "rejects.parquet", "anchors.arrow"}
     assert any(path.parts[0] == "runs" for path in kinds)
     for path in kinds if name in ("flipped", "gone") else kinds[:: len(kinds) // 3]:
         _check_index(indexed, path, name)

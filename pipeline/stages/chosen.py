@@ -98,6 +98,20 @@ class Chosen:
     def __len__(self) -> int:
         return len(self.doc_id)
 
+    def emitting(self) -> NDArray[np.bool_]:
+        """bool[texts], those with windows to be hashed."""
+        if not len(self.row):
+            return np.zeros(len(self), np.bool_)
+        return np.asarray(np.logical_or.reduceat(self.runs.emits, self.ends[:-1]))
+
+    def only(self, kept: NDArray[np.bool_]) -> Chosen:
+        """Some of them."""
+        counts = np.diff(self.ends)
+        of_kept = np.repeat(kept, counts)
+        runs = Runs._make(column[of_kept] for column in self.runs)
+        ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts[kept])])
+        return Chosen(self.doc_id[kept], self.text_id[kept], ends, runs, self.row[of_kept])
+
 
 @dataclass(frozen=True)
 class Looked:

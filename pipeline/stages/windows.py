@@ -101,7 +101,7 @@ class _Segment:
             repeats: see `texts`.
 
         Returns:
-            Whether any are chosen, or were.
+            Whether there is anything to write: chosen texts, or what is to be kept of the segment.
         """
         anchored, n_rows = self.anchored, self.anchored.rows
         before = np.zeros(n_rows, np.uint8)
@@ -120,15 +120,16 @@ class _Segment:
         if self.known is not None:
             was_cut[self.known.standing.numbers()] = True
         self.chosen = np.flatnonzero(survives)
-        self.read = (~was_cut | anchored.holding(new))[self.chosen]
         changed = ~was_cut | anchored.holding(self.kind != before)
         self.changed = changed[self.chosen]
-        at = self.chosen[self.read]
         slots = self.before.slot_of_row(n_rows)
-        self.reading, self.looked = with_new_slots(
+        at = self.chosen[(~was_cut | anchored.holding(new))[self.chosen]]
+        asked, self.looked = with_new_slots(
             chosen_of(anchored, at, self.doc_id[at], self.kind, slots), self.before, live
         )
-        return len(self.chosen) > 0 or self.known is not None
+        wanted = ~was_cut[at] | asked.emitting()
+        self.reading, self.read = asked.only(wanted), np.isin(self.chosen, at[wanted], assume_unique=True)
+        return len(self.chosen) > 0 or self.segment.name != ""
 
     def wanted(self, window: int) -> Wanted | None:
         """What is to be read, if anything."""

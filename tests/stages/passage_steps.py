@@ -12,13 +12,13 @@ from pipeline.normalise import tokens
 from pipeline.risk import evidence
 from pipeline.stages.cutting import Cut, cut_stretches
 from pipeline.stages.parts import doc_ranges
-from pipeline.stages.passages import Exposing, PassagesResult, write_passages
+from pipeline.stages.passages import Exposing, PassagesResult, most_covering_of, write_passages
 from pipeline.stages.scan import Segment
 from pipeline.stages.spans import SpansResult, write_spans
 from pipeline.stages.survivors import Survivors, find_survivors
 from pipeline.stages.texts import TextsResult
 from pipeline.stages.unitigs import judge_windows
-from pipeline.stages.windows import Chunk, Known, read_stretches
+from pipeline.stages.windows import Chunk, read_stretches
 from tests import passage_tables
 from tests.stages.steps import BY_FILE, PARAMETERS, Corpus, grouped, scanned
 
@@ -52,9 +52,9 @@ def survived(corpus: Corpus, parts: int = 3) -> Survived:
     return Survived(corpus, keys, grouped(corpus, keys), found)
 
 
-def segments_of(corpus: Corpus, shard: int) -> list[tuple[int, Segment, Known]]:
+def segments_of(corpus: Corpus, shard: int) -> list[tuple[int, Segment, None]]:
     """The segments of a shard with their numbers; nothing is known of them."""
-    return [(i, segment, Known()) for i, segment in enumerate(corpus.segments) if segment.shard == shard]
+    return [(i, segment, None) for i, segment in enumerate(corpus.segments) if segment.shard == shard]
 
 
 def read_again(found: Survived, shards: Sequence[int] | None = None) -> list[Chunk]:
@@ -70,6 +70,7 @@ def read_again(found: Survived, shards: Sequence[int] | None = None) -> list[Chu
             str(found.work / "windows" / str(shard.number)),
             places=corpus.places,
             survivors=[part.path for part in found.survivors],
+            whole=True,
             repeats=[part.repeats for part in found.texts],
             parameters=corpus.parameters,
         )
@@ -131,11 +132,18 @@ def passaged(
         lambda *where: write_passages(*where, cuts=cuts, exposing=exposing),
     )
     ranges = doc_ranges(corpus.segments, part_rows, corpus.places) if corpus.segments else []
-    counted = [part.places for part in passages]
     span_outputs, spans = _written(
-        ranges, found.work / "spans", lambda *where: write_spans(*where, counted=counted)
+        ranges,
+        found.work / "spans",
+        lambda *where: write_spans(*where, **spans_of(cuts, passages)),
     )
     return Passaged(found, read, cuts, outputs, passages, span_outputs, spans)
+
+
+def spans_of(cuts: Sequence[Cut], passages: Sequence[PassagesResult]) -> dict[str, Any]:
+    """What `write_spans` is given beside its range."""
+    top = [passage for passage, _, _ in most_covering_of(part.top for part in passages)]
+    return {"cuts": cuts, "occurrences": [part.occurrences for part in passages], "top": top}
 
 
 def _written(

@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import pyarrow as pa
 
-from pipeline.artifacts import KeyRange, key_ranges, read_work, write_output
+from pipeline.artifacts import KeyRange, key_ranges, read_mapped, read_work, write_output
 from pipeline.config import NearConfig
 from pipeline.mixture import Epochs
 from pipeline.readers.rows import Columns
@@ -45,7 +45,12 @@ def doc(file: int, row: int) -> int:
 
 def rows_of(path: str | Path, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """A table as dicts."""
-    return read_work(path, columns).to_pylist()  # type: ignore[no-any-return]
+    return table_at(path, columns).to_pylist()  # type: ignore[no-any-return]
+
+
+def table_at(path: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """A table of a run, in either of the two formats of its files."""
+    return (read_mapped if str(path).endswith(".arrow") else read_work)(path, columns)
 
 
 def all_rows(paths: Sequence[str], columns: Sequence[str] | None = None) -> list[dict[str, Any]]:

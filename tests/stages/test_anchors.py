@@ -10,15 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.artifacts import read_work
 from pipeline.kernels.buffers import flat_values
 from pipeline.kernels.minimizers import Anchors
 from pipeline.stages.anchors import ANCHORED, ANCHORS, joined_anchors, pair_order, write_anchors
-from tests.stages.steps import rows_of
+from tests.stages.steps import rows_of, table_at
 
 Pair = tuple[int, int]  # gram and context
 LAST = 2**64 - 1
@@ -79,7 +77,7 @@ def _check(documents: Sequence[Text], folder: Path) -> None:
         for pair in documents[i].anchors:
             places[pair] += copies[documents[i][:2]]
 
-    rows = [(row["gram"], row["context"]) for row in rows_of(folder / "anchors.parquet")]
+    rows = [(row["gram"], row["context"]) for row in rows_of(folder / "anchors.arrow")]
     assert written == len(rows)
     assert [gram for gram, _ in rows] == sorted(gram for gram, _ in rows)
     # Where two contexts begin alike, a pair that stands twice may have two rows instead of a mark.
@@ -88,7 +86,7 @@ def _check(documents: Sequence[Text], folder: Path) -> None:
         told[gram, context & ~1] += 1 + (context & 1)
     assert {pair: n > 1 for pair, n in told.items()} == {pair: n > 1 for pair, n in places.items()}
 
-    held = read_work(folder / "anchored.parquet")
+    held = table_at(folder / "anchored.arrow")
     kept = [i for i in sorted(first.values()) if documents[i].anchors]
     columns = [(i // 3, i % 3, documents[i].low, 10 + i, 90 + i) for i in kept]
     names = ("piece", "row", "text_id", "source", "licence")
@@ -121,14 +119,14 @@ def test_files_are_what_their_definition_says(documents: list[Text]) -> None:
 
 
 def _told(folder: Path) -> list[tuple[int, int, int]]:
-    rows = [(row["gram"], row["context"]) for row in rows_of(folder / "anchors.parquet")]
+    rows = [(row["gram"], row["context"]) for row in rows_of(folder / "anchors.arrow")]
     return [(gram >> 24, context >> 40, context & 1) for gram, context in rows]
 
 
 def test_text_that_stands_again_counts_twice_and_is_held_once(tmp_path: Path) -> None:
     assert _write([ONE, ONE, Text(3, 3, (pair(9, 2),))], tmp_path) == 3
     assert _told(tmp_path) == [(5, 2, 1), (7, 4, 1), (9, 2, 0)]
-    assert [row["row"] for row in rows_of(tmp_path / "anchored.parquet")] == [0, 2]
+    assert [row["row"] for row in rows_of(tmp_path / "anchored.arrow")] == [0, 2]
 
 
 def test_texts_with_half_a_hash_in_common_are_two_texts(tmp_path: Path) -> None:
@@ -137,14 +135,14 @@ def test_texts_with_half_a_hash_in_common_are_two_texts(tmp_path: Path) -> None:
     documents = [ONE, *others]
     assert _write(documents, tmp_path) == 4
     assert _told(tmp_path) == [(5, 2, 1), (7, 4, 0), (8, 6, 0), (9, 2, 0)]
-    assert len(rows_of(tmp_path / "anchored.parquet")) == 3
+    assert len(rows_of(tmp_path / "anchored.arrow")) == 3
 
 
 def test_files_have_the_declared_columns(tmp_path: Path) -> None:
     for folder, documents in (("some", [ONE]), ("none", [])):
         _write(documents, tmp_path / folder)
-        assert pq.read_schema(tmp_path / folder / "anchors.parquet").equals(ANCHORS)
-        assert pq.read_schema(tmp_path / folder / "anchored.parquet").equals(ANCHORED)
+        assert table_at(tmp_path / folder / "anchors.arrow").schema.equals(ANCHORS)
+        assert table_at(tmp_path / folder / "anchored.arrow").schema.equals(ANCHORED)
 
 
 def test_anchors_stand_one_behind_the_other() -> None:

@@ -17,13 +17,13 @@ from pipeline.config import MixtureConfig, ModelConfig
 from pipeline.mixture import Epochs, epochs_of
 from pipeline.risk import evidence
 from pipeline.schemas import BINS, PASSAGES, SPANS
-from pipeline.stages.passages import COUNTED, Exposing, write_passages
+from pipeline.stages.passages import OCCURRENCES, Exposing, most_covering, most_covering_of, write_passages
 from pipeline.stages.spans import REPEATING, write_spans
 from tests import corpus as planted
 from tests import oracles
 from tests.exposure_oracle import BINS as BINS_OF_EXPOSURES
 from tests.exposure_oracle import bin_of, tier_of
-from tests.stages.passage_steps import Passaged, definition, passaged, passages_of
+from tests.stages.passage_steps import Passaged, definition, passaged, passages_of, spans_of
 from tests.stages.steps import all_rows, doc, rows_of
 
 NOWHERE = Exposing(Epochs(), evidence(None, None), True)
@@ -92,7 +92,7 @@ def test_sums_are_those_of_the_histogram(found: Passaged) -> None:
     assert by_bin == [row["passages"] for row in wanted]
     assert tokens == [row["tokens"] for row in wanted[1:]]
     assert n_bytes == [row["bytes"] for row in wanted[1:]]
-    assert sum(part.rows for part in found.spans) == sum(part.spans for part in found.passages)
+    assert sum(part.rows for part in found.spans) == sum(cut.count for cut in found.cuts)
 
 
 def test_figures_are_those_of_the_table(found: Passaged) -> None:
@@ -101,7 +101,6 @@ def test_figures_are_those_of_the_table(found: Passaged) -> None:
     assert sum(part.predictable for part in found.passages) == sum(row["predictable"] for row in rows) > 0
     assert max(part.most_tokens for part in found.passages) == max(row["tokens"] for row in rows)
     assert max(part.most_occurrences for part in found.passages) == max(row["occurrences"] for row in rows)
-    assert sum(part.spans for part in found.passages) == len(all_rows(found.span_outputs))
     assert sum(cut.count for cut in found.cuts) == len(all_rows(found.span_outputs))
 
 
@@ -125,13 +124,55 @@ def test_repeating_texts_are_those_with_spans(found: Passaged) -> None:
         assert [row["text_id"] for row in table] == sorted(row["text_id"] for row in table)
 
 
-def test_passages_of_a_range_are_those_with_ids_in_it(found: Passaged) -> None:
-    for span, part in zip(found.survived.keys, found.passages, strict=True):
-        rows = rows_of(part.places)
-        assert all(span[0] <= row["passage_id"] < span[1] for row in rows)
-        assert [row["doc_id"] for row in rows] == sorted(row["doc_id"] for row in rows)
-        assert len({row["passage_id"] for row in rows}) == part.passages
-        assert pq.read_schema(part.places).equals(COUNTED)
+def test_occurrences_go_to_the_rows_of_the_cuts_in_order(found: Passaged) -> None:
+    wanted = {row["passage_id"]: row["occurrences"] for row in all_rows(found.outputs)}
+    told: dict[tuple[int, int], int] = {}
+    for span, part, output in zip(found.survived.keys, found.passages, found.outputs, strict=True):
+        assert pq.read_schema(part.occurrences).equals(OCCURRENCES)
+        rows = rows_of(part.occurrences)
+        assert [row["row"] for row in rows] == sorted(row["row"] for row in rows)
+        told |= {(row["row"] >> 40, row["row"] & (1 << 40) - 1): row["occurrences"] for row in rows}
+        assert all(span[0] <= row["passage_id"] < span[1] for row in rows_of(output))
+        assert len(rows_of(output)) == part.passages
+    for number, cut in enumerate(found.cuts):
+        passages = [row["passage_id"] for row in rows_of(cut.standing.passages)]
+        assert [told.pop((number, i)) for i in range(len(passages))] == [wanted[p] for p in passages]
+    assert not told
+
+
+def test_passages_to_look_at_cover_most_and_predictable_ones_are_counted_apart() -> None:
+    rng = random.Random(4)
+    every = [(i, rng.random() < 0.4, rng.randrange(40)) for i in range(120)]
+    wanted = [
+        covering
+        for dull, most in ((False, 25), (True, 10))
+        for covering in sorted((c for c in every if c[1] == dull), key=lambda c: (-c[2], c[0]))[:most]
+    ]
+    ids, dull, covered = (np.array([c[i] for c in every]) for i in range(3))
+    assert list(most_covering(ids.astype(np.uint64), dull, covered)) == wanted
+    parts = [every[:50], every[50:51], [], every[51:]]
+    columns = [
+        [np.array([c[i] for c in part], kind) for i, kind in enumerate((np.uint64, bool, np.int64))]
+        for part in parts
+    ]
+    assert list(most_covering_of(most_covering(*part) for part in columns)) == wanted
+
+
+def test_first_places_are_those_of_the_passages_to_look_at(found: Passaged) -> None:
+    top = [passage for passage, _, _ in most_covering_of(part.top for part in found.passages)]
+    assert len(top) > 5
+    rows = all_rows(found.span_outputs)
+    wanted = {
+        (row["passage_id"], row["doc_id"], row["token_start"])
+        for passage in top
+        for row in [row for row in rows if row["passage_id"] == passage][:5]
+    }
+    shown = [
+        (row["passage_id"], row["doc_id"], row["token_start"])
+        for row in all_rows([p.top for p in found.spans])
+    ]
+    assert len(shown) == len(set(shown))
+    assert wanted <= set(shown)
 
 
 def test_occurrences_are_the_copies_of_all_places(found: Passaged) -> None:
@@ -187,33 +228,32 @@ def test_evidence_is_that_of_the_bin_and_none_where_a_passage_is_predictable(
 
 def test_nothing_is_written_without_passages(tmp_path: Path) -> None:
     found = write_passages(
-        (0, END_OF_KEYS), str(tmp_path / "out"), str(tmp_path / "places"), cuts=[], exposing=NOWHERE
+        (0, END_OF_KEYS), str(tmp_path / "out"), str(tmp_path / "counted"), cuts=[], exposing=NOWHERE
     )
-    assert (found.by_bin, found.passages, found.spans, found.predictable) == ((0,) * len(BINS), 0, 0, 0)
+    assert (found.by_bin, found.passages, found.predictable, found.top) == ((0,) * len(BINS), 0, 0, ())
     assert (found.most_tokens, found.most_occurrences) == (0, 0)
     assert found.exposed == found.exposed_tokens == (0,) * len(BINS)
     spans = write_spans(
-        (0, END_OF_KEYS), str(tmp_path / "spans"), str(tmp_path / "texts"), counted=[found.places]
+        (0, END_OF_KEYS), str(tmp_path / "spans"), str(tmp_path / "texts"), **spans_of([], [found])
     )
     assert (spans.rows, spans.tokens, spans.bytes) == (0, (0,) * (len(BINS) - 1), (0,) * (len(BINS) - 1))
-    assert rows_of(found.places) == rows_of(spans.texts) == []
+    assert rows_of(found.occurrences) == rows_of(spans.texts) == rows_of(spans.top) == []
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "spans").exists()
 
 
 def test_spans_of_a_range_are_those_of_its_documents(tmp_path: Path, found: Passaged) -> None:
-    counted = [part.places for part in found.passages]
+    given = spans_of(found.cuts, found.passages)
     every = all_rows(found.span_outputs)
     for span in ((0, doc(1, 0)), (doc(1, 0), doc(2, 1)), (doc(2, 0), doc(2, 1)), (doc(4, 2), END_OF_KEYS)):
         output = tmp_path / f"{span[0]}-{span[1]}"
-        part = write_spans(span, str(output), str(tmp_path / "texts"), counted=counted)
+        part = write_spans(span, str(output), str(tmp_path / "texts"), **given)
         wanted = [row for row in every if span[0] <= row["doc_id"] < span[1]]
         assert part.rows == len(wanted)
         assert (rows_of(output) if wanted else []) == wanted
 
 
 def test_span_late_in_a_long_document_is_in_its_place(tmp_path: Path) -> None:
-    # Document and token are sorted as one number.
     block = planted.joined(planted.fresh(random.Random(1), 9))
     filler = " ".join(f"f{i}" for i in range(70_000))
     texts_of = {

@@ -1,59 +1,101 @@
-"""Places of a segment's passages, joined from parts."""
+"""Places of a segment's passages: what was cut now, joined with what held before."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
 import numpy as np
-import pyarrow as pa
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.artifacts import table_of
-from pipeline.stages.placed import BEGINNINGS, Part, Placed, joined
+from pipeline.artifacts import table_of, write_mapped
+from pipeline.kernels.tally import empty_tally, tally
+from pipeline.stages import standing
+from pipeline.stages.placed import Part, Placed, Spans, joined
+from pipeline.stages.standing import BEGINNINGS, Standing
 
-# A place: its passage, its text, its first token. A text is in the part that its number says.
+TEXTS = 6
+# A place: its text, its first token, its passage. A place has one passage.
 PLACES = st.lists(
-    st.tuples(st.integers(1, 4), st.integers(0, 8), st.integers(0, 3)), max_size=20, unique=True
-)
+    st.tuples(st.integers(0, TEXTS - 1), st.integers(0, 3), st.sampled_from([1, 2, 7, 2**63, 2**64 - 1])),
+    max_size=14,
+    unique_by=lambda place: place[:2],
+).map(sorted)
+Places = list[tuple[int, int, int]]
 
 
-def _part(places: list[tuple[int, int, int]], shown: bool) -> Part:
-    """Sorted as a part is, with the beginning of the first place of each passage if it is shown."""
-    places = sorted(places)
-    passage, chosen, token = (np.array([p[i] for p in places], np.int64) for i in range(3))
-    first = {place[0]: place for place in reversed(places)} if shown else {}
-    rows = [first[number] for number in sorted(first)]
-    beginnings = table_of(
-        BEGINNINGS,
-        np.array([row[0] for row in rows], np.uint64),
-        np.array([row[1] for row in rows], np.int64),
-        np.array([row[0] == 2 for row in rows], np.bool_),
-        pa.array([f"text {row[:2]}" for row in rows], pa.large_string()),
+def _spans(places: Places) -> Spans:
+    number, token = (np.array([place[i] for place in places], np.int64) for i in (0, 1))
+    return Spans(number.astype(np.uint64), token, token + 10, token + 20, token + 30)
+
+
+def _part(places: Places) -> Part:
+    passage = np.array([place[2] for place in places], np.uint64)
+    return Part(_spans(places), passage, passage == np.uint64(7), BEGINNINGS.empty_table())
+
+
+def _standing(places: Places, folder: Path) -> Standing:
+    """What a night with these places keeps."""
+    ids = sorted({place[2] for place in places})
+    row = np.array([ids.index(place[2]) for place in places], np.uint32)
+    first = [min(place for place in places if place[2] == passage) for passage in ids]
+    no = np.zeros(len(ids), np.int64)
+    passages = table_of(
+        standing.PASSAGES,
+        np.array(ids, np.uint64),
+        np.array(ids, np.uint64) == np.uint64(7),
+        *(no, no, no, no.astype(np.uint64)),
+        np.array([place[0] for place in first], np.int64),
+        *(no, no, no),
     )
-    return Part(Placed(passage.astype(np.uint64), chosen, token, token + 1, token + 2, token + 3), beginnings)
+    return Standing(
+        "",
+        write_mapped(table_of(standing.PLACES, *_spans(places), row), folder / "places.arrow"),
+        write_mapped(passages, folder / "passages.arrow"),
+        (),
+    )
 
 
-@given(PLACES, st.lists(st.integers(0, 2), min_size=9, max_size=9), st.permutations(range(3)), st.booleans())
-@example([(1, 0, 0), (1, 1, 0), (1, 2, 0)], [0, 1, 0] + [0] * 6, [1, 0, 2], True)
-@example([(1, 0, 0), (1, 1, 0)], [0, 1] + [0] * 7, [0, 1, 2], False)
-def test_joined_places_are_sorted_and_begin_as_in_the_first_of_them(
-    places: list[tuple[int, int, int]], part_of_text: list[int], order: list[int], all_shown: bool
+def _rows(placed: Placed) -> list[tuple[Any, ...]]:
+    ids = placed.passage_id[placed.passage].tolist()
+    columns = (column.tolist() for column in placed.spans)
+    return [(*row, passage) for *row, passage in zip(*columns, ids, strict=True)]
+
+
+@given(PLACES, PLACES, st.lists(st.integers(0, 3), min_size=TEXTS, max_size=TEXTS))
+@example([], [], [0] * TEXTS)
+@example([(0, 0, 1), (1, 0, 2)], [(0, 0, 1)], [1] + [0] * 5)
+@example([(0, 0, 1), (1, 0, 1)], [], [2] + [0] * 5)
+def test_places_are_those_of_before_in_texts_where_they_hold_and_those_cut_now(
+    before: Places, now: Places, fates: list[int]
 ) -> None:
-    # One part may not know how its passages begin.
-    by_part = [[p for p in places if part_of_text[p[1]] == number] for number in range(3)]
-    parts = [_part(by_part[number], all_shown or number > 0) for number in order]
-    placed, beginnings = joined(parts)
-    rows = list(zip(*(column.tolist() for column in placed), strict=True))
-    assert rows == [(p, c, t, t + 1, t + 2, t + 3) for p, c, t in sorted(places)]
-    first = {p: c for p, c, _ in sorted(places, reverse=True)}
-    assert beginnings.to_pylist() == [
-        {"passage_id": p, "chosen": c, "predictable": p == 2, "text": f"text {p, c}"}
-        for p, c in sorted(first.items())
-        if all_shown or part_of_text[c] > 0
+    # Of a text the places of before hold (0), it is cut in the one part or the other (1, 3), or gone (2).
+    parts = [_part([place for place in now if fates[place[0]] == part]) for part in (3, 1)]
+    parts = [part for part in parts if len(part.passage)]
+    wanted = sorted(
+        [place for place in before if fates[place[0]] == 0] + [p for p in now if fates[p[0]] in (1, 3)]
+    )
+    with TemporaryDirectory() as name:
+        kept = _standing(before, Path(name))
+        placed = joined(parts, kept, np.array([fate == 0 for fate in fates]))
+        assert _rows(placed) == [(n, t, t + 10, t + 20, t + 30, p) for n, t, p in wanted]
+    assert placed.passage_id.tolist() == sorted({place[2] for place in wanted})
+    assert placed.predictable.tolist() == [passage == 7 for passage in placed.passage_id.tolist()]
+    held = {place[2] for place in before if fates[place[0]] == 0}
+    told = [
+        min(place for place in before if place[2] == passage)[0] if passage in held else -1
+        for passage in placed.passage_id.tolist()
     ]
+    assert placed.told.tolist() == told
+    assert placed.same == (not parts and all(fates[place[0]] == 0 for place in before))
 
 
-def test_one_part_is_the_whole() -> None:
-    part = _part([(1, 0, 0), (1, 0, 2), (2, 0, 1)], True)
-    placed, beginnings = joined([part])
-    assert all(map(np.array_equal, placed, part.placed))
-    assert beginnings.equals(part.beginnings)
+def test_first_night_has_what_was_cut() -> None:
+    places = [(0, 0, 2), (0, 2, 1), (3, 1, 2)]
+    placed = joined([_part(places)], None, np.zeros(TEXTS, np.bool_))
+    assert _rows(placed) == [(n, t, t + 10, t + 20, t + 30, p) for n, t, p in places]
+    counted = empty_tally(2)
+    tally(placed.passage, placed.spans.number.astype(np.int64), np.array([5, 1, 1, 2]), counted)
+    assert (counted.occurrences.tolist(), counted.first.tolist()) == ([5, 7], [1, 0])

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pytest
 import xxhash
 
-from pipeline.artifacts import read_work
 from pipeline.kernels.minimizers import Anchors
 from pipeline.normalise import tokens
 from pipeline.readers import formats
@@ -19,7 +18,7 @@ from pipeline.stages import scan as stage
 from pipeline.stages.scan import Scratch, scan_texts
 from tests import corpus as planted
 from tests.stages.passage_steps import PASSAGE_PARAMETERS, W, definition, passages_of
-from tests.stages.steps import BY_FILE, PARAMETERS, all_rows, rows_of, scanned
+from tests.stages.steps import BY_FILE, PARAMETERS, all_rows, rows_of, scanned, table_at
 
 RNG = random.Random(31)
 WORDS = planted.fresh(RNG, 40)
@@ -91,15 +90,15 @@ def test_no_anchors_are_kept_where_none_are_wanted(tmp_path: Path) -> None:
 
 def test_segment_says_how_many_anchors_it_holds(tmp_path: Path) -> None:
     (segment,) = scanned(tmp_path, TEXTS, parameters=PASSAGE_PARAMETERS).segments
-    assert segment.anchors == len(rows_of(f"{segment.path}/anchors.parquet")) > 0
-    held = read_work(f"{segment.path}/anchored.parquet")
+    assert segment.anchors == len(rows_of(f"{segment.path}/anchors.arrow")) > 0
+    held = table_at(f"{segment.path}/anchored.arrow")
     assert held.column("row").to_pylist() == [1, 2, 4, 5], "texts of at least a window"
 
 
 def test_segment_without_anchors_has_empty_files(tmp_path: Path) -> None:
     (segment,) = scanned(tmp_path, ["", "a few words"], parameters=PASSAGE_PARAMETERS).segments
     assert segment.anchors == 0
-    assert rows_of(f"{segment.path}/anchors.parquet") == rows_of(f"{segment.path}/anchored.parquet") == []
+    assert rows_of(f"{segment.path}/anchors.arrow") == rows_of(f"{segment.path}/anchored.arrow") == []
 
 
 def test_segment_is_written_whenever_enough_anchors_are_held(
@@ -116,7 +115,7 @@ def test_segment_is_written_whenever_enough_anchors_are_held(
     assert len(corpus.segments) > 4
     # Documents are held until there are ten anchors, and no longer.
     for segment in corpus.segments[:-1]:
-        held = read_work(f"{segment.path}/anchored.parquet").column("anchors").to_pylist()
+        held = table_at(f"{segment.path}/anchored.arrow").column("anchors").to_pylist()
         assert sum(map(len, held[:-1])) // 4 < 10
     assert sum(segment.documents for segment in corpus.segments) == 24
     assert all_rows(found.outputs) == all_rows(whole.outputs) == definition(corpus).passage_rows()

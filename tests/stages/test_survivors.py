@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.artifacts import END_OF_KEYS, KeyRange, key_ranges, read_ranges, table_of, uint64, write_work
+from pipeline.artifacts import END_OF_KEYS, KeyRange, key_ranges, read_ranges, table_of, uint64, write_mapped
 from pipeline.stages.anchors import ANCHORS
 from pipeline.stages.runs import run_starts
 from pipeline.stages.scan import Segment
@@ -42,7 +42,7 @@ def _segments(rows: Sequence[Sequence[Row]], folder: Path) -> list[Segment]:
         ordered = sorted(held, key=lambda row: row[0])
         gram, context = (np.array([row[j] for row in ordered], np.uint64) for j in (0, 1))
         context |= np.array([row[2] for row in ordered], np.uint64)
-        write_work(table_of(ANCHORS, gram, context), folder / str(i) / "anchors.parquet", "gram")
+        write_mapped(table_of(ANCHORS, gram, context), folder / str(i) / "anchors.arrow")
         found.append(Segment(i, str(folder / str(i)), 1, len(held)))
     return found
 
@@ -121,6 +121,55 @@ def test_many_anchors_of_one_gram_survive_together() -> None:
     rows = [[(7, 2 * context, False) for context in range(i, i + 300)] for i in range(3)]
     rows[0] += [(gram, 2, False) for gram in range(8, 400)]
     assert _found(rows, key_ranges(5)) == _defined(rows)
+
+
+# Of each segment: in which of two nights it is there, as bits.
+NIGHTS = st.lists(st.tuples(SEGMENT, st.integers(1, 3)), max_size=6)
+
+
+@given(NIGHTS, st.integers(1, 3))
+@example([([(5, 2, False)], 3), ([(5, 4, False)], 2)], 1)
+@example([([(5, 2, False)], 3), ([(5, 2, False)], 1), ([(5, 4, True)], 1)], 2)
+@example([([(5, 2, False), (LAST, 2, False)], 3), ([(0, 2, False)], 3)], 1)
+def test_what_was_told_before_and_what_is_told_now_is_what_the_definition_says(
+    segments: list[tuple[list[Row], int]], parts: int
+) -> None:
+    before = [rows for rows, nights in segments if nights & 1]
+    here = [(rows, nights == 3) for rows, nights in segments if nights & 2]
+    kinds = _defined(before)
+    told_before = [kinds[i] for i, (_, n) in enumerate(s for s in segments if s[1] & 1) if n == 3]
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        gone = _segments([rows for rows, nights in segments if nights == 1], folder / "gone")
+        now = _segments([rows for rows, _ in here], folder / "here")
+        known = [there for _, there in here]
+        paths = [
+            find_survivors(
+                span,
+                str(folder / f"s{i}"),
+                segments=now,
+                known=known,
+                gone=[f"{segment.path}/anchors.arrow" for segment in gone],
+            ).path
+            for i, span in enumerate(key_ranges(parts))
+        ]
+        found = []
+        for i, (rows, there) in enumerate(here):
+            kind = dict(told_before.pop(0)) if there else {}
+            ordered = sorted(rows, key=lambda row: row[0])
+            numbers = uint64(read_ranges(paths, "survivor", survivors_of(i), SURVIVORS), "survivor")
+            for row, told in zip(*(column.tolist() for column in rows_and_kinds(numbers)), strict=True):
+                kind[ordered[row][:2]] = told
+            found.append({anchor: told for anchor, told in kind.items() if told})
+    assert found == _defined([rows for rows, _ in here])
+
+
+def test_rows_whose_gram_is_nowhere_else_are_not_looked_at_again(tmp_path: Path) -> None:
+    rows: list[list[Row]] = [[(5, 2, True), (6, 2, True), (7, 2, False)], [(6, 4, False)]]
+    found = find_survivors(
+        WHOLE, str(tmp_path / "s"), segments=_segments(rows, tmp_path), known=[True, False]
+    )
+    assert (found.anchors, found.survivors) == (2, 2)
 
 
 def test_rows_of_a_segment_are_numbered_beyond_32_bits() -> None:

@@ -8,25 +8,35 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.artifacts import END_OF_KEYS, KeyRange, key_ranges, read_work, table_of, uint64, write_work
-from pipeline.kernels.unitigs import LEFT_ALIKE, RIGHT_ALIKE
+from pipeline.artifacts import (
+    END_OF_KEYS,
+    KeyRange,
+    key_ranges,
+    read_work,
+    table_of,
+    uint64,
+    write_mapped,
+)
+from pipeline.kernels.unitigs import LEFT_ALIKE, REPEATED, RIGHT_ALIKE
 from pipeline.label_hashes import name_hash
 from pipeline.normalise import normalised
-from pipeline.stages.cutting import NUMBERED_EXAMPLES, NUMBERED_PLACES, PASSAGE_LABELS
-from pipeline.stages.hashed import ROWS, WINDOWS, Hashed
+from pipeline.stages import standing
+from pipeline.stages.cutting import PASSAGE_LABELS, Cut
+from pipeline.stages.hashed import CHANGED, LIVE, MANY, ROWS, STATES, WINDOWS, Hashed, Held
+from pipeline.stages.standing import Standing
 from pipeline.stages.survivors import NONE, SEVERAL, SINGLE
 from pipeline.stages.unitigs import JUDGED, judge_windows
 from pipeline.stages.windows import Chunk, Known
 from tests import corpus as planted
 from tests.stages.passage_steps import Passaged, passaged, passages_of
-from tests.stages.steps import all_rows, rows_of
+from tests.stages.steps import all_rows, rows_of, table_at
 from tests.stages.test_passages import texts
 
 LAST = 2**64 - 1
@@ -38,12 +48,19 @@ HASHES = st.sampled_from([0, 1, 2, 2**63, LAST])
 CHUNK = st.lists(st.tuples(HASHES, SIDES, SIDES, st.sampled_from([NONE, SEVERAL, SINGLE])), max_size=8)
 
 
-def _chunks(rows: Sequence[Sequence[Row]], folder: Path, files: int) -> list[Chunk]:
+def _chunks(
+    rows: Sequence[Sequence[Row]], folder: Path, files: int, states: Sequence[Sequence[int]] = ()
+) -> list[Chunk]:
+    """Chunks with these windows, a slot each.
+
+    states: what is known of each slot, see `hashed`; by default all are new.
+    """
     found = []
     for i, held in enumerate(rows):
         places = np.arange(len(held), dtype=np.uint32)
-        kinds = np.array([row[3] for row in held], np.uint8)
-        listed = table_of(ROWS, places, np.ones(len(held), np.uint16), kinds)
+        kinds = [row[3] for row in held]
+        state = states[i] if states else [_state(kind, NONE, 0) for kind in kinds]
+        listed = table_of(ROWS, places, np.ones(len(held), np.uint16), np.array(kinds, np.uint8))
         paths = []
         for part in range(files):
             here = places[part::files].tolist()
@@ -55,11 +72,19 @@ def _chunks(rows: Sequence[Sequence[Row]], folder: Path, files: int) -> list[Chu
                 )
             )
             table = table_of(WINDOWS, window, beside, places[part::files])
-            paths.append(write_work(table, folder / f"{i}-{part}", "window"))
-        hashed = Hashed(write_work(listed, folder / f"{i}-rows"), tuple(paths))
+            paths.append(write_mapped(table, folder / f"{i}-{part}.arrow"))
+        hashed = Hashed(write_mapped(listed, folder / f"{i}-rows.arrow"), tuple(paths))
+        known = write_mapped(table_of(STATES, np.array(state, np.uint8)), folder / f"{i}-states.arrow")
         n = len(held)
-        found.append(Chunk(0, "", Known(), "", (), hashed, n, n, 1, new_windows=n, read=1))
+        before = Known("", "", hashed, Standing("", "", "", ())) if states else None
+        found.append(Chunk(0, "", "", before, "", "", (), Held(hashed, n, known, ""), n, 1, n, 1))
     return found
+
+
+def _state(kind: int, before: int, flags: int) -> int:
+    """What is known of a slot whose row was of one kind and is of another."""
+    live = 0 if kind == NONE else flags | LIVE | MANY * (kind == SEVERAL)
+    return live | CHANGED * (kind != before)
 
 
 def _judged(
@@ -69,19 +94,25 @@ def _judged(
     with TemporaryDirectory() as folder:
         chunks = _chunks(rows, Path(folder), files)
         parts = [judge_windows(span, f"{folder}/j{i}", chunks=chunks) for i, span in enumerate(ranges)]
-        assert sum(looked_at for _, looked_at, _ in parts) == sum(
-            row[3] != NONE for held in rows for row in held
-        )
-        found: dict[tuple[int, int], int] = {}
-        for path, _, repeated in parts:
-            table = read_work(path)
-            assert table.schema.equals(JUDGED)
-            numbers = uint64(table, "window").tolist()
-            assert numbers == sorted(set(numbers))
-            assert len(numbers) == repeated
-            found |= {(n >> 40, (n & (1 << 40) - 1) >> 2): n & 3 for n in numbers}
-        assert len(found) == sum(repeated for _, _, repeated in parts)
-        return found
+        assert sum(judged for _, judged in parts) == sum(row[3] != NONE for held in rows for row in held)
+        found = _told([path for path, _ in parts])
+        assert all(flags & REPEATED for flags in found.values())
+        return {place: flags & ~REPEATED for place, flags in found.items()}
+
+
+def _told(paths: Sequence[str]) -> dict[tuple[int, int], int]:
+    """What tables of `JUDGED` say, by chunk and slot."""
+    found: dict[tuple[int, int], int] = {}
+    for path in paths:
+        table = read_work(path)
+        assert table.schema.equals(JUDGED)
+        numbers = uint64(table, "window").tolist()
+        assert numbers == sorted(set(numbers))
+        told = {(n >> 40, (n & (1 << 40) - 1) >> 3): n & 7 for n in numbers}
+        assert len(told) == len(numbers)
+        assert not found.keys() & told.keys()
+        found |= told
+    return found
 
 
 def _defined(rows: Sequence[Sequence[Row]]) -> dict[tuple[int, int], int]:
@@ -129,6 +160,49 @@ def test_window_repeats_and_continues_as_all_of_its_places_say(
     assert _judged(rows, [WHOLE]) == known
 
 
+KIND = st.sampled_from([NONE, SEVERAL, SINGLE])
+# Of a chunk: in which of two nights it is there, as bits; its windows with their kinds in both.
+CHANGING = st.tuples(st.integers(1, 3), st.lists(st.tuples(HASHES, SIDES, SIDES, KIND, KIND), max_size=6))
+
+
+@given(st.lists(CHANGING.map(lambda c: (c[0], sorted(c[1]))), max_size=4), st.integers(1, 3))
+@example([(3, [(5, 1, 1, SINGLE, SINGLE)]), (2, [(5, 1, 2, NONE, SINGLE)])], 1)
+@example([(3, [(5, 1, 1, SINGLE, SINGLE)]), (1, [(5, 1, 1, SINGLE, NONE)])], 1)
+@example([(3, [(5, 1, 1, SEVERAL, SINGLE), (6, 0, 0, SINGLE, NONE), (6, 0, 0, SINGLE, SINGLE)])], 2)
+@example([(3, [(5, 1, 1, SINGLE, SINGLE)]), (3, [(5, 1, 0, NONE, SINGLE)])], 3)
+def test_what_was_known_and_what_is_told_now_is_what_the_definition_says(
+    chunks: list[tuple[int, list[tuple[int, int, int, int, int]]]], parts: int
+) -> None:
+    nights = [
+        [[(*row[:3], row[3 + night]) for row in rows] for there, rows in chunks if there & 1 << night]
+        for night in (0, 1)
+    ]
+    before, now = ({place: 4 | known for place, known in _defined(rows).items()} for rows in nights)
+    number_before = {i: n for n, i in enumerate(i for i, (there, _) in enumerate(chunks) if there & 1)}
+    states, flags = list[list[int]](), dict[tuple[int, int], int]()
+    for i, (there, rows) in enumerate(chunks):
+        if there & 2:
+            known = [before.get((number_before.get(i, -1), slot), 0) for slot in range(len(rows))]
+            kinds = [row[3] if there & 1 else NONE for row in rows]
+            flags |= {(len(states), slot): value for slot, value in enumerate(known)}
+            states.append([_state(row[4], kinds[s], known[s]) for s, row in enumerate(rows)])
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        gone = [[row[:4] for row in rows] for there, rows in chunks if there == 1]
+        lost = [path for chunk in _chunks(gone, folder / "gone", 1) for path in chunk.held.hashed.windows]
+        here = _chunks(nights[1], folder / "here", 1, states) if states else []
+        paths = [
+            judge_windows(span, f"{folder}/j{i}", chunks=here, gone=lost)[0]
+            for i, span in enumerate(key_ranges(parts))
+        ]
+        told = _told(paths)
+    assert all(flags[place] != value for place, value in told.items())
+    flags |= told
+    # Nothing is known of a window that is not looked at, whatever was.
+    live = {place for place in flags if nights[1][place[0]][place[1]][3] != NONE}
+    assert {place: flags[place] for place in live if flags[place]} == now
+
+
 # --- cuts -----------------------------------------------------------------------------------------
 
 
@@ -138,37 +212,53 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Passaged:
     return passages_of(tmp_path_factory.mktemp("unitigs"), texts(), shard_bytes=900)
 
 
-def test_cut_has_the_declared_files_sorted_by_passage(found: Passaged) -> None:
+def _places(cut: Cut) -> list[dict[str, Any]]:
+    """The places of a cut, with their passages and texts."""
+    passages = rows_of(cut.standing.passages)
+    texts = {row["number"]: row for row in rows_of(cut.texts)}
+    return [
+        row | {"passage_id": passages[row["passage"]]["passage_id"]} | texts[row["number"]]
+        for row in rows_of(cut.standing.places)
+    ]
+
+
+def test_cut_has_the_declared_files_sorted_by_their_keys(found: Passaged) -> None:
     assert len(found.cuts) > 3
     for cut in found.cuts:
-        for path, schema in (
-            (cut.places, NUMBERED_PLACES),
-            (cut.examples, NUMBERED_EXAMPLES),
-            (cut.labels, PASSAGE_LABELS),
+        kept = cut.standing
+        for path, schema, key in (
+            (kept.places, standing.PLACES, "number"),
+            (kept.passages, standing.PASSAGES, "passage_id"),
+            (*kept.beginnings, standing.BEGINNINGS, "passage_id"),
+            (kept.signed, standing.SIGNED, "number"),
+            (cut.labels, PASSAGE_LABELS, "passage_id"),
         ):
-            assert pq.read_schema(path).equals(schema)
-            ids = [row["passage_id"] for row in rows_of(path)]
-            assert ids == sorted(ids)
-        assert cut.count == len(rows_of(cut.places))
+            assert table_at(path).schema.equals(schema)
+            keys = [row[key] for row in rows_of(path)]
+            assert keys == sorted(keys)
+        places = [(row["number"], row["token_start"]) for row in rows_of(kept.places)]
+        assert places == sorted(places)
+        assert cut.count == len(places)
 
 
-def test_cut_shows_each_of_its_passages_once_with_the_text_of_its_first_place(found: Passaged) -> None:
+def test_cut_counts_its_passages_and_shows_each_once_as_in_its_first_place(found: Passaged) -> None:
     texts_of = found.survived.corpus.texts
     for cut in found.cuts:
-        first: dict[int, str] = {}
-        for row in rows_of(cut.places):
-            held = (texts_of[row["doc_id"]] or "").encode()[row["byte_start"] : row["byte_end"]].decode()
-            first.setdefault(row["passage_id"], held)
-        examples = [(row["passage_id"], row["text"]) for row in rows_of(cut.examples)]
-        assert examples == [(passage, text[:500]) for passage, text in sorted(first.items())]
-
-
-def test_places_of_a_passage_stand_in_the_order_of_the_documents(found: Passaged) -> None:
-    rows = [row for cut in found.cuts for row in rows_of(cut.places)]
-    by_passage = defaultdict(list)
-    for row in rows:
-        by_passage[row["passage_id"]].append((row["doc_id"], row["token_start"]))
-    assert all(places == sorted(places) for places in by_passage.values())
+        places = defaultdict(list)
+        for row in _places(cut):
+            places[row["passage_id"]].append(row)
+        passages, beginnings = rows_of(cut.standing.passages), rows_of(cut.standing.beginnings[0])
+        assert [row["passage_id"] for row in passages] == sorted(places)
+        assert [row["passage_id"] for row in beginnings] == sorted(places)
+        for row, begins in zip(passages, beginnings, strict=True):
+            first, *_ = here = places[row["passage_id"]]
+            copies = {place["number"]: place["copies"] for place in here}
+            assert row["occurrences"] == sum(place["copies"] for place in here)
+            assert (row["documents"], row["texts"]) == (sum(copies.values()), len(copies))
+            for name in ("doc_id", "number", "tokens", "byte_start", "byte_end"):
+                assert row[name] == first[name]
+            text = (texts_of[first["doc_id"]] or "").encode()[first["byte_start"] : first["byte_end"]]
+            assert (begins["number"], begins["text"]) == (first["number"], text.decode()[:500])
 
 
 def test_labels_count_the_places_in_all_copies_of_the_texts(found: Passaged) -> None:
@@ -176,7 +266,7 @@ def test_labels_count_the_places_in_all_copies_of_the_texts(found: Passaged) -> 
     corpus = found.survived.corpus
     wanted: Counter[tuple[int, int, int]] = Counter()
     for cut in found.cuts:
-        for row in rows_of(cut.places):
+        for row in _places(cut):
             text = normalised(corpus.texts[row["doc_id"]] or "")
             same = [n >> 32 for n, other in corpus.texts.items() if normalised(other or "") == text]
             assert row["copies"] == len(same)

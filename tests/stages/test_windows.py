@@ -10,23 +10,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.artifacts import read_work
 from pipeline.errors import InputChangedError
-from pipeline.kernels.buffers import flat_values
 from pipeline.readers import formats
 from pipeline.readers.rows import Columns
 from pipeline.stages import scan, sets, stretches
 from pipeline.stages import windows as stage
 from pipeline.stages.chosen import CHOSEN
-from pipeline.stages.hashed import ROWS, WINDOWS
+from pipeline.stages.hashed import CHANGED, LIVE, MANY, ROWS, WINDOWS
 from pipeline.stages.inputs import ShardPiece
 from pipeline.stages.places import Places
 from pipeline.stages.scan import ScanParameters
 from pipeline.stages.stretches import STRETCHES
+from pipeline.stages.survivors import SEVERAL
 from pipeline.stages.windows import Chunk
 from tests import corpus as planted
 from tests import oracles
@@ -40,7 +38,7 @@ from tests.stages.passage_steps import (
     survived,
     wanted_texts,
 )
-from tests.stages.steps import Corpus, all_rows, doc, rows_of, scanned
+from tests.stages.steps import Corpus, all_rows, doc, rows_of, scanned, table_at
 
 RNG = random.Random(21)
 SHARED = planted.fresh(RNG, 12)
@@ -74,7 +72,7 @@ def _rows(chunks: list[Chunk]) -> list[dict[str, Any]]:
 
 def _stretches(chunk: Chunk, path: str) -> list[dict[str, Any]]:
     """A file of stretches, with the documents they are of."""
-    chosen = rows_of(chunk.chosen)
+    chosen = rows_of(chunk.texts)
     return [chosen[row["chosen"]] | row for row in rows_of(path)]
 
 
@@ -100,7 +98,7 @@ def test_texts_that_are_read_again_are_the_first_of_those_with_survivors(
     rows = _rows(chunks)
     assert [row["doc_id"] for row in rows] == sorted(row["doc_id"] for row in rows)
     assert {row["doc_id"] for row in rows} == WANTED
-    assert sum(chunk.texts for chunk in chunks) == len(WANTED)
+    assert sum(chunk.n_texts for chunk in chunks) == len(WANTED)
     assert {row["doc_id"]: row["copies"] for row in rows} == {n: 3 if n == doc(0, 3) else 1 for n in WANTED}
     for row in rows:
         assert row["text_id"] == oracles.text_id(found.corpus.texts[row["doc_id"]] or "")
@@ -151,24 +149,33 @@ def test_texts_that_need_composing_stand_among_the_others(tmp_path: Path) -> Non
 
 def test_windows_are_sorted_and_known_by_their_slot(tmp_path: Path) -> None:
     (chunk,) = read_again(_survived(tmp_path))
-    (path,) = chunk.hashed.windows
-    windows = read_work(path)
+    (path,) = chunk.held.hashed.windows
+    windows = table_at(path)
     assert windows.schema.equals(WINDOWS)
     assert all(pq.read_schema(path).equals(STRETCHES) for path in chunk.stretches)
     hashes = windows.column("window").to_pylist()
     assert hashes == sorted(hashes)
     assert sorted(windows.column("slot").to_pylist()) == list(range(chunk.n_windows))
-    assert chunk.slots == chunk.n_windows == chunk.new_windows
-    table, rows = read_work(chunk.chosen), read_work(chunk.hashed.rows)
+    assert chunk.held.slots == chunk.n_windows == chunk.new_windows
+    table, rows = table_at(chunk.texts), table_at(chunk.held.hashed.rows)
     assert table.schema.equals(CHOSEN)
     assert rows.schema.equals(ROWS)
     assert sum(rows.column("windows").to_pylist()) == chunk.n_windows
-    slot, _ = flat_values(table.column("slots"), np.int64)
-    counts, _ = flat_values(table.column("windows"), np.uint16)
-    kinds, _ = flat_values(table.column("kinds"), np.uint8)
-    assert all((begin >= 0) == (kind >= 2) for begin, kind in zip(slot.tolist(), kinds.tolist(), strict=True))
-    used = {(begin, n) for begin, n in zip(slot.tolist(), counts.tolist(), strict=True) if begin >= 0}
-    assert sum(n for _, n in used) == chunk.n_windows
+    kinds = table_at(chunk.kinds).column("kind").to_pylist()
+    live = dict(zip(rows.column("row").to_pylist(), rows.column("kind").to_pylist(), strict=True))
+    assert live == {row: kind for row, kind in enumerate(kinds) if kind >= SEVERAL}
+    states = table_at(chunk.held.states).column("state").to_pylist()
+    of_slot = [
+        kind
+        for kind, n in zip(live.values(), rows.column("windows").to_pylist(), strict=True)
+        for _ in range(n)
+    ]
+    assert states == [CHANGED | LIVE | MANY * (kind == SEVERAL) for kind in of_slot]
+    assert (
+        {row["held"] for row in rows_of(chunk.texts)}
+        == {row["changed"] for row in rows_of(chunk.texts)}
+        == {True}
+    )
 
 
 def test_pieces_without_wanted_texts_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +226,7 @@ def test_chunk_comes_of_a_segment_wherever_batches_and_files_end(
         chunks = read_again(found)
         held = [{row["doc_id"] for row in _stretches(chunk, chunk.stretches[0])} for chunk in chunks]
         assert [number for part in held for number in sorted(part)] == sorted(WANTED)
-        assert [len(part) for part in held] == [chunk.texts for chunk in chunks]
+        assert [len(part) for part in held] == [chunk.n_texts for chunk in chunks]
         assert len(chunks) == len({n for n, s in enumerate(segments) if _ids(found, n, s) & WANTED})
         again = passaged(found, chunks=chunks)
         assert all_rows(again.outputs) == all_rows(expected.outputs)
@@ -227,7 +234,7 @@ def test_chunk_comes_of_a_segment_wherever_batches_and_files_end(
 
 
 def _ids(found: Survived, number: int, segment: scan.Segment) -> set[int]:
-    table = read_work(f"{segment.path}/anchored.parquet")
+    table = table_at(f"{segment.path}/anchored.arrow")
     places = Places(found.corpus.places)
     columns = (table.column(name).to_numpy() for name in ("piece", "row"))
     return set(places.doc_ids(segment.shard, *columns).tolist())
