@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Tasks(Protocol):
-    """Whatever runs tasks; see `engine.Engine.map`."""
+    """Whatever runs tasks; see `cluster.Cluster.map`."""
 
     def map(
         self,
@@ -67,7 +67,7 @@ class Resuming:
         costs: Sequence[int] | None = None,
         **shared: Any,
     ) -> list[T]:
-        """The same as `engine.Engine.map`, without what is done already."""
+        """The same as `Tasks.map`, without what is done already."""
         self._calls += 1
         if not items:
             return []
