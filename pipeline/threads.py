@@ -20,7 +20,6 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
-from dask.callbacks import Callback
 from dask.threaded import get
 
 from pipeline.config import LocalConfig
@@ -97,8 +96,10 @@ class Threads:
             found[i] = function(*items[i], **shared)
 
         tasks = {f"{stage}-{i}": (begin_next,) for i in range(len(items))}
-        with self._progress.bar(stage, len(items)) as advance, Callback(posttask=lambda *_: advance()):
-            get(tasks, list(tasks), pool=self._pool, chunksize=1)
+        with self._progress.bar(stage, len(items)) as advance:
+            # Our own, and none that Dask knows of: called with each task that is done.
+            after = (None, None, None, lambda *_: advance(), None)
+            get(tasks, list(tasks), pool=self._pool, chunksize=1, callbacks=[after])
         return [found[i] for i in range(len(items))]
 
 

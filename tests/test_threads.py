@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pipeline.config import LocalConfig
 from pipeline.errors import InputError
 from pipeline.progress import Progress
-from pipeline.threads import cores, open_threads
+from pipeline.threads import Threads, cores, open_threads
 
 QUIET = Progress(quiet=True)
 PATIENCE_SECONDS = 60
@@ -143,3 +143,39 @@ def test_what_libraries_warn_of_in_tasks_is_not_for_users(recwarn: pytest.Warnin
     with open_threads(LocalConfig(threads=1), QUIET) as tasks:
         tasks.map("warn", warnings.warn, [("of a library",)])
     assert not list(recwarn)
+
+
+def test_two_may_ask_for_tasks_at_once_each_told_of_its_own() -> None:
+    class Counting(Progress):
+        done: dict[str, int]
+
+        @contextmanager
+        def bar(self, stage: str, total: int) -> Iterator[Callable[[], None]]:
+            self.done[stage] = 0
+
+            def advance() -> None:
+                self.done[stage] += 1
+
+            yield advance
+
+    met = threading.Barrier(2, timeout=PATIENCE_SECONDS)
+    progress = Counting(quiet=True)
+    progress.done = {}
+    found: dict[str, list[int]] = {}
+
+    def ask(tasks: Threads, stage: str, items: int) -> None:
+        def meet(value: int) -> int:
+            if value == 0:
+                met.wait()
+            return value
+
+        found[stage] = tasks.map(stage, meet, [(i,) for i in range(items)])
+
+    with open_threads(LocalConfig(threads=2), progress) as tasks:
+        asking = [threading.Thread(target=ask, args=(tasks, f"of {n}", n)) for n in (5, 9)]
+        for thread in asking:
+            thread.start()
+        for thread in asking:
+            thread.join(PATIENCE_SECONDS)
+    assert found == {f"of {n}": list(range(n)) for n in (5, 9)}
+    assert progress.done == {"of 5": 5, "of 9": 9}
