@@ -13,12 +13,13 @@ import polars as pl
 
 from pipeline.artifacts import write_json
 from pipeline.config import Config, parse
-from pipeline.engine import Engine, open_engine
+from pipeline.engine import open_engine
 from pipeline.errors import ConfigError, InputChangedError
 from pipeline.manifest import read_manifest
 from pipeline.progress import Progress
 from pipeline.readers.rows import Piece
 from pipeline.recall import Recall
+from pipeline.resuming import Tasks
 from pipeline.run import scan_parameters
 from pipeline.stages.calibration import draw, find_partners, measured
 from pipeline.stages.inputs import InputFile, Shard, ShardPiece, inspect, list_files
@@ -73,7 +74,7 @@ def calibrate(run: Path, size: int, seed: int, progress: Progress) -> str:
     return _report(run, manifest["metrics"], drawn, result, partnered, seed)
 
 
-def _inputs(run: Path, files: tuple[InputFile, ...], config: Config, engine: Engine) -> list[_Input]:
+def _inputs(run: Path, files: tuple[InputFile, ...], config: Config, engine: Tasks) -> list[_Input]:
     # The files the run read, checked to be the same.
     inspected = engine.map("inputs", inspect, [((file,),) for file in files], shard_bytes=config.shard_bytes)
     table = pl.read_parquet(run / "inputs.parquet")
@@ -102,7 +103,7 @@ def _inputs(run: Path, files: tuple[InputFile, ...], config: Config, engine: Eng
 
 
 def _sample_sets(
-    wanted: str, inputs: list[_Input], parameters: ScanParameters, engine: Engine, work: Path
+    wanted: str, inputs: list[_Input], parameters: ScanParameters, engine: Tasks, work: Path
 ) -> list[str]:
     # Sampled rows are numbered from the beginning of their file, so files are read whole.
     whole = [(item, inspect([item.file], WHOLE_FILE)[0].pieces[0]) for item in inputs]
@@ -115,7 +116,7 @@ def _sample_sets(
     return [path for paths in sets for path in paths]
 
 
-def _partners(sets: list[str], inputs: list[_Input], config: Config, engine: Engine, work: Path) -> list[str]:
+def _partners(sets: list[str], inputs: list[_Input], config: Config, engine: Tasks, work: Path) -> list[str]:
     pieces = (ShardPiece(item.file_id, item.file, piece, None) for item in inputs for piece in item.pieces)
     cut = shards(pieces, config.shard_bytes)
     return engine.map(

@@ -21,7 +21,7 @@ import shutil
 import unicodedata
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from pipeline.artifacts import FORMAT_VERSION, write_json, written_files
 from pipeline.errors import ArtifactError, ConfigError
 from pipeline.kernels.minhash import SCHEME
 from pipeline.readers.wording import described, printable
-from pipeline.records import Checksums, checksums, damaged, read_record, write_record
+from pipeline.records import Checksum, Checksums, checksums, damaged, read_record, write_record
 from pipeline.removal import remove
 from pipeline.stages.inputs import Shard
 from pipeline.stages.scan import ScanParameters, ScanResult, scan
@@ -42,10 +42,14 @@ Tables = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True)
 class Kept:
-    """Tables an earlier run left, by name; `generation` names them, and is empty if there are none."""
+    """Tables an earlier run left, by name; `generation` names them, and is empty if there are none.
+
+    `checksums` are of their files by path, as they were written.
+    """
 
     generation: str
     tables: Tables
+    checksums: Mapping[str, Checksum] = field(default_factory=dict)
 
 
 def open_index(folder: Path, parameters: Mapping[str, object], rebuild: bool) -> None:
@@ -179,8 +183,8 @@ def placed(result: ScanResult, shard: int, folder: Path) -> ScanResult:
     return replace(result, shard=shard, segments=segments, rejects=rejects)
 
 
-def kept_tables(index: Path, parameters: str) -> tuple[Kept, Checksums]:
-    """What the last finished run left, with the checksums to be compared before it is used.
+def kept_tables(index: Path, parameters: str) -> Kept:
+    """What the last finished run left, of which the checksums are to be compared before it is used.
 
     Args:
         parameters: a digest of what it depends on beside those of the index.
@@ -190,10 +194,10 @@ def kept_tables(index: Path, parameters: str) -> tuple[Kept, Checksums]:
     """
     found = read_kept(index)
     if found is None or found[1]["parameters"] != parameters:
-        return Kept("", {}), {}
+        return Kept("", {})
     known, values = found
     tables = {name: [str(index / path) for path in paths] for name, paths in values["tables"].items()}
-    return Kept(values["generation"], tables), known
+    return Kept(values["generation"], tables, {str(index / path): known[path] for path in known})
 
 
 def read_kept(index: Path) -> tuple[Checksums, dict[str, Any]] | None:
@@ -201,24 +205,30 @@ def read_kept(index: Path) -> tuple[Checksums, dict[str, Any]] | None:
     return read_record(index / _KEPT)
 
 
-def adopt(path: str, target: str, index: str) -> Checksums:
-    """Put a file of a run into the index, where it stays when the run's work is removed."""
-    place = Path(target)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.unlink(missing_ok=True)
-    try:
+def adopt(files: Sequence[tuple[str, str]]) -> None:
+    """Put files of a run into the index, where they stay when the run's work is removed.
+
+    They are not read: what is known of them is their checksums of when they were written.
+
+    Args:
+        files: each with where it is to go.
+    """
+    for path, target in files:
+        place = Path(target)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.unlink(missing_ok=True)
         try:
-            os.link(path, place)
-        except OSError:  # another file system, or one without hard links
-            shutil.copyfile(path, place)
-    except OSError as error:
-        raise ArtifactError(
-            "cannot write into the index",
-            where=printable(target, 1000),
-            got=described(error),
-            fix="free disk space or make the folder writable, then start the same command again",
-        ) from error
-    return checksums([place], Path(index))
+            try:
+                os.link(path, place)
+            except OSError:  # another file system, or one without hard links
+                shutil.copyfile(path, place)
+        except OSError as error:
+            raise ArtifactError(
+                "cannot write into the index",
+                where=printable(target, 1000),
+                got=described(error),
+                fix="free disk space or make the folder writable, then start the same command again",
+            ) from error
 
 
 def adoption(index: Path, generation: str, tables: Tables) -> list[tuple[str, str]]:
@@ -233,13 +243,18 @@ def write_kept(
     generation: str,
     tables: Tables,
     adopted: Sequence[tuple[str, str]],
-    known: Checksums,
+    known: Mapping[str, Checksum],
     parameters: str,
 ) -> None:
-    """Let an adopted generation be the one that counts."""
+    """Let an adopted generation be the one that counts.
+
+    Args:
+        adopted: see `adoption`. known: checksums of its files, by the paths they were adopted from.
+    """
     at = {path: str(Path(target).relative_to(index)) for path, target in adopted}
     named = {name: [at[path] for path in paths] for name, paths in tables.items()}
-    write_record(index / _KEPT, known, generation=generation, tables=named, parameters=parameters)
+    files = {at[path]: known[path] for path in at}
+    write_record(index / _KEPT, files, generation=generation, tables=named, parameters=parameters)
 
 
 def generation_of(index: Path) -> str | None:

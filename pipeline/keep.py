@@ -16,7 +16,7 @@ import polars as pl
 from pipeline.artifacts import open_parquet, ranges_for, write_json
 from pipeline.config import Config, parse
 from pipeline.destination import Destination, check_apart, destination, placed, relative_paths
-from pipeline.engine import Engine, open_engine
+from pipeline.engine import open_engine
 from pipeline.errors import ArtifactError, AuditError, ConfigError
 from pipeline.kept import Kept, Written, in_words
 from pipeline.list_schemas import LISTS
@@ -25,6 +25,7 @@ from pipeline.lookup import require_passages
 from pipeline.manifest import read_manifest
 from pipeline.progress import Progress
 from pipeline.readers.wording import printable
+from pipeline.resuming import Tasks
 from pipeline.stages.copies import ToCopy, copy_files, tasks
 from pipeline.stages.cuts import mark_places, sort_places
 from pipeline.stages.keep import (
@@ -144,7 +145,7 @@ def _rows(paths: Sequence[str]) -> int:
     return total
 
 
-def _list(job: _Job, engine: Engine, progress: Progress) -> tuple[list[Listed], Kept]:
+def _list(job: _Job, engine: Tasks, progress: Progress) -> tuple[list[Listed], Kept]:
     parts = _parts(job.run, "documents")
     first = _first(job, parts, engine, progress)
     places = _places(job, engine, progress) if job.policy.cuts else []
@@ -168,7 +169,7 @@ def _list(job: _Job, engine: Engine, progress: Progress) -> tuple[list[Listed], 
     return listed, _kept(listed, sizes)
 
 
-def _first(job: _Job, parts: list[str], engine: Engine, progress: Progress) -> list[str]:
+def _first(job: _Job, parts: list[str], engine: Tasks, progress: Progress) -> list[str]:
     if job.policy.given:
         return []
     with progress.stage("choose"):
@@ -179,7 +180,7 @@ def _first(job: _Job, parts: list[str], engine: Engine, progress: Progress) -> l
         return engine.map("choose", find_first, ranges, first=members, policy=job.policy)
 
 
-def _places(job: _Job, engine: Engine, progress: Progress) -> list[str]:
+def _places(job: _Job, engine: Tasks, progress: Progress) -> list[str]:
     with progress.stage("places") as counts:
         spans = _parts(job.run, "spans")
         counts["places"] = _rows(spans)
@@ -192,7 +193,7 @@ def _places(job: _Job, engine: Engine, progress: Progress) -> list[str]:
         return engine.map("places", mark_places, ranges, placed=placed, passages=passages)
 
 
-def _sizes(listed: Sequence[Listed], grain: str, engine: Engine) -> Sizes:
+def _sizes(listed: Sequence[Listed], grain: str, engine: Tasks) -> Sizes:
     groups = [part.groups[grain] for part in listed]
     keys = ranges_for(_rows(groups), ROWS_A_RANGE, MOST_ROWS_A_RANGE)
     parts = engine.map("groups", count_groups, [(span,) for span in keys], groups=groups)
@@ -213,7 +214,7 @@ def _kept(listed: Sequence[Listed], sizes: Mapping[str, Sizes]) -> Kept:
 
 
 def _write(
-    job: _Job, listed: Sequence[Listed], goes_to: Destination, engine: Engine, progress: Progress
+    job: _Job, listed: Sequence[Listed], goes_to: Destination, engine: Tasks, progress: Progress
 ) -> Written:
     inputs = pl.read_parquet(job.run / "inputs.parquet")
     paths = relative_paths(inputs["uri"].to_list())

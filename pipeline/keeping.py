@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from pipeline.config import Config, resolved
 from pipeline.errors import ArtifactError
@@ -23,13 +24,14 @@ from pipeline.index import (
     write_last_run,
 )
 from pipeline.progress import Progress
-from pipeline.records import Checksums, damaged, digest
+from pipeline.records import Checksum, damaged, digest
 from pipeline.resuming import Tasks
 from pipeline.scanning import Files, Scans
 from pipeline.stages.inputs import Shard
 from pipeline.stages.shards import piece_name
 
-FILES_A_TASK = 64  # kept files whose checksums a task compares
+T = TypeVar("T")
+FILES_A_TASK = 64  # kept files that a task compares with their checksums, or puts into the index
 
 
 @dataclass(frozen=True)
@@ -59,21 +61,16 @@ class Earlier:
 def earlier_of(index: Path, config: Config, tasks: Tasks, progress: Progress) -> Earlier:
     """What an earlier run left in the index; what of it is damaged is told, and not used."""
     kept, last = Kept("", {}), None
-    known: Checksums = {}
     try:
-        kept, known = kept_tables(index, _parameters(config))
+        kept = kept_tables(index, _parameters(config))
     except ArtifactError as error:
         progress.damaged(f"{error.where}: {error.got}")
     try:
         last = last_run(index, _inputs(config))
     except ArtifactError as error:
         progress.damaged(f"{error.where}: {error.got}")
-    names = sorted(known)
-    parts: list[Checksums] = [
-        {name: known[name] for name in names[i : i + FILES_A_TASK]}
-        for i in range(0, len(names), FILES_A_TASK)
-    ]
-    problems = tasks.map("index", damaged, [(part, index) for part in parts])
+    parts = [(dict(part), index) for part in _parts(sorted(kept.checksums.items()))]
+    problems = tasks.map("index", damaged, parts)
     for problem in problems:
         if problem is not None:
             progress.damaged(problem)
@@ -81,25 +78,41 @@ def earlier_of(index: Path, config: Config, tasks: Tasks, progress: Progress) ->
     return Earlier(kept, last)
 
 
+def _parts(files: Sequence[tuple[str, T]]) -> Iterator[Sequence[tuple[str, T]]]:
+    return (files[i : i + FILES_A_TASK] for i in range(0, len(files), FILES_A_TASK))
+
+
 @dataclass(frozen=True)
 class Leaving:
-    """What a run that is about to be finished leaves in its index: tables by name, what it had."""
+    """What a run that is about to be finished leaves in its index: tables by name, with the checksums
+    of their files by path; what it had."""
 
     tables: Mapping[str, Sequence[str]]
+    checksums: Mapping[str, Checksum]
     last: LastRun
     parameters: str
     inputs: str
 
 
 def leaving(
-    config: Config, run: str, files: Files, scans: Scans, tables: Mapping[str, Sequence[str]]
+    config: Config,
+    run: str,
+    files: Files,
+    scans: Scans,
+    tables: Mapping[str, Sequence[str]],
+    written: Mapping[str, Checksum],
 ) -> Leaving:
-    """What a run of this name leaves."""
+    """What a run of this name leaves.
+
+    Args:
+        written: checksums of the tables' files, and of any others, by path.
+    """
     left_out = {bad[0] for bad in files.bad}
     contents = tuple(item.content for i, item in enumerate(files.inspected) if i not in left_out)
     units = tuple(_unit(key, shard) for key, shard in zip(scans.units, scans.shards, strict=True))
     kept = {name: tuple(paths) for name, paths in tables.items()}
-    return Leaving(kept, LastRun(run, contents, units), _parameters(config), _inputs(config))
+    checksums = {path: written[path] for paths in kept.values() for path in paths}
+    return Leaving(kept, checksums, LastRun(run, contents, units), _parameters(config), _inputs(config))
 
 
 def leave(index: Path, left: Leaving, tasks: Tasks) -> None:
@@ -109,10 +122,8 @@ def leave(index: Path, left: Leaving, tasks: Tasks) -> None:
     there = all(Path(path).exists() for paths in left.tables.values() for path in paths)
     if there and generation_of(index) != generation:
         places = adoption(index, generation, left.tables)
-        known: Checksums = {}
-        for part in tasks.map("index", adopt, [(path, target, str(index)) for path, target in places]):
-            known |= part
-        write_kept(index, generation, left.tables, places, known, left.parameters)
+        tasks.map("index", adopt, [(part,) for part in _parts(places)])
+        write_kept(index, generation, left.tables, places, left.checksums, left.parameters)
     remove_others(index)
     write_last_run(index, left.inputs, left.last)
 

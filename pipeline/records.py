@@ -29,9 +29,10 @@ from pipeline.artifacts import write_text
 from pipeline.errors import ArtifactError, AuditError
 from pipeline.readers.wording import printable
 
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 17  # of a larger chunk the system hands out the memory anew: 0.6 as fast (measured)
 _HALVES = re.compile("[\ud800-\udfff]")
-Checksums = dict[str, tuple[int, str]]  # of files: size and XXH3-64 in hex, by path in their folder
+Checksum = tuple[int, str]  # of a file: size and XXH3-64 in hex
+Checksums = dict[str, Checksum]  # by path in a folder
 
 
 def encoded(value: Any) -> Any:
@@ -146,7 +147,7 @@ def checksums(paths: Iterable[str | Path], folder: Path) -> Checksums:
     return {str(Path(path).relative_to(folder)): _checksum(Path(path)) for path in dict.fromkeys(paths)}
 
 
-def _checksum(path: Path) -> tuple[int, str]:
+def _checksum(path: Path) -> Checksum:
     hashed, size = xxhash.xxh3_64(), 0
     with path.open("rb", buffering=0) as file:
         while chunk := file.read(_CHUNK_BYTES):

@@ -16,13 +16,13 @@ from typing import Any, Protocol, TypeVar
 from pipeline.artifacts import written_files
 from pipeline.errors import ArtifactError
 from pipeline.progress import Progress
-from pipeline.records import checksums, damaged, digest, read_record, write_record
+from pipeline.records import Checksums, checksums, damaged, digest, read_record, write_record
 
 T = TypeVar("T")
 
 
 class Tasks(Protocol):
-    """Whatever runs tasks; see `engine.Engine.map`."""
+    """Whatever runs tasks; see `cluster.Cluster.map`."""
 
     def map(
         self,
@@ -52,12 +52,18 @@ class Here:
 
 
 class Resuming:
-    """Runs tasks through another, but those that were done before."""
+    """Runs tasks through another, but those that were done before.
+
+    Attributes:
+        reused: how many were done before. written: the files of all, by path, with their checksums of
+            when they were written.
+    """
 
     def __init__(self, tasks: Tasks, work: Path, progress: Progress) -> None:
         self._tasks, self._work, self._progress = tasks, work, progress
         self._calls = 0
         self.reused = 0
+        self.written: Checksums = {}
 
     def map(
         self,
@@ -67,18 +73,18 @@ class Resuming:
         costs: Sequence[int] | None = None,
         **shared: Any,
     ) -> list[T]:
-        """The same as `engine.Engine.map`, without what is done already."""
+        """The same as `Tasks.map`, without what is done already."""
         self._calls += 1
         if not items:
             return []
         folder = self._work / "done" / f"{self._calls:03d}-{stage}"
         what = digest([function.__module__, function.__qualname__, shared])
         names = [digest([what, item]) for item in items]
-        known: list[tuple[T] | None] = [None] * len(items)
+        known: list[tuple[T, Checksums] | None] = [None] * len(items)
         if folder.exists():
             asked = [(str(folder / f"{i:06d}.json"), name, str(self._work)) for i, name in enumerate(names)]
-            for i, (result, problem) in enumerate(self._tasks.map(stage, recall, asked)):
-                known[i] = result
+            for i, (done, problem) in enumerate(self._tasks.map(stage, recall, asked)):
+                known[i] = done
                 if problem is not None:
                     self._progress.damaged(problem)
         todo = [i for i, result in enumerate(known) if result is None]
@@ -90,9 +96,12 @@ class Resuming:
             costs=None if costs is None else [costs[i] for i in todo],
             shared=shared,
         )
-        for i, result in zip(todo, found, strict=True):
-            known[i] = (result,)
-        return [result[0] for result in known if result is not None]
+        for i, done in zip(todo, found, strict=True):
+            known[i] = done
+        every = [done for done in known if done is not None]
+        for _, files in every:
+            self.written |= {str(self._work / name): checksum for name, checksum in files.items()}
+        return [result for result, _ in every]
 
 
 def recorded(
@@ -103,20 +112,21 @@ def recorded(
     work: str,
     *,
     shared: dict[str, Any],
-) -> T:
-    """Do a task and write its record.
+) -> tuple[T, Checksums]:
+    """Do a task and write its record; the result, and what the record says of the files.
 
     Args:
         record: the file to write. name: of the task with its arguments. work: folder of all files.
     """
     with written_files() as written:
         result = function(*item, **shared)
-    write_record(Path(record), checksums(written, Path(work)), name=name, result=result)
-    return result
+    files = checksums(written, Path(work))
+    write_record(Path(record), files, name=name, result=result)
+    return result, files
 
 
-def recall(record: str, name: str, work: str) -> tuple[tuple[Any] | None, str | None]:
-    """The result of a task that was done, or None; and what is wrong with it, if it is to be told."""
+def recall(record: str, name: str, work: str) -> tuple[tuple[Any, Checksums] | None, str | None]:
+    """What `recorded` gave for a task that was done, or None; and what is wrong, if it is to be told."""
     try:
         found = read_record(Path(record))
     except ArtifactError as error:
@@ -124,4 +134,4 @@ def recall(record: str, name: str, work: str) -> tuple[tuple[Any] | None, str | 
     if found is None or found[1].get("name") != name:
         return None, None
     problem = damaged(found[0], Path(work))
-    return (None, problem) if problem is not None else ((found[1]["result"],), None)
+    return (None, problem) if problem is not None else ((found[1]["result"], found[0]), None)

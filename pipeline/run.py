@@ -7,6 +7,7 @@ or the program are others by now: then what was scanned is used again and the re
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,7 +29,7 @@ from pipeline.near import find_near
 from pipeline.passages import Before, find_passages
 from pipeline.progress import Progress
 from pipeline.readers.rows import Columns
-from pipeline.records import digest
+from pipeline.records import Checksum, digest
 from pipeline.removal import remove
 from pipeline.report.page import render
 from pipeline.resuming import Here, Resuming, Tasks
@@ -53,13 +54,15 @@ TEXTS_A_RANGE, MOST_TEXTS_A_RANGE = 1 << 14, 1 << 20  # about 200 bytes each, he
 class _Done:
     """What the stages made: figures, the scans, and tables for the next run's use, by name.
 
-    `since` tells the manifest the name of the earlier run and how many files that one had not.
+    `written` holds the checksums of the tables' files, and of others, by path. `since` tells the
+    manifest the name of the earlier run and how many files that one had not.
     """
 
     figures: Figures
     files: Files
     scans: Scans
     kept: dict[str, list[str]]
+    written: Mapping[str, Checksum]
     since: dict[str, Any]
 
 
@@ -124,7 +127,7 @@ def _audit(
         earlier = earlier_of(own, config, engine, progress)
         done = _Attempts(config, parameters, engine, progress, place, own, earlier).run(listing)
         _write(config, run.name, started, listing, done, progress, place.run)
-        left = leaving(config, run.name, done.files, done.scans, done.kept)
+        left = leaving(config, run.name, done.files, done.scans, done.kept, done.written)
         place.ends(run.name, left)
         settle(place.run)
         place.run.rename(run)
@@ -246,7 +249,8 @@ class _Attempts:
         except InputChangedError as error:
             scanning.forget(scans, error)
             raise
-        return _Done(figures, files, scans, kept, self._since(files))
+        written = {**self.earlier.kept.checksums, **tasks.written}
+        return _Done(figures, files, scans, kept, written, self._since(files))
 
     def _since(self, files: Files) -> dict[str, Any]:
         last, new = self.earlier.last, self.earlier.new_files(files)

@@ -1,48 +1,48 @@
-"""Where tasks run: in this process, in others, behind an address, on a cluster of any class."""
+"""Where tasks run: threads and workers do the same with them."""
 
 from __future__ import annotations
 
 import operator
 import os
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import dask
 import pytest
 
-from pipeline import engine as module
+from pipeline.cluster import Cluster
 from pipeline.config import ClusterConfig, parse
-from pipeline.engine import Engine, open_engine
-from pipeline.errors import ClusterError, ConfigError, InputError
+from pipeline.engine import open_engine
+from pipeline.errors import InputError
 from pipeline.progress import Progress
-from pipeline.stages.inputs import InputFile, fingerprint
+from pipeline.resuming import Tasks
+from pipeline.threads import Threads
 
 QUIET = Progress(quiet=True)
+PATIENCE_SECONDS = 60  # a busy machine passes, a defect is told before pytest's own limit
+# What tasks call is looked up in this module by workers, too: they are threads of this process.
+CALLED: list[int] = []
+PAIRS = threading.Barrier(2, timeout=PATIENCE_SECONDS)
+# A limit of memory asks for workers.
+TREES = {"threads": {"threads": 2}, "workers": {"threads": 2, "memory": "8GiB"}}
 
 
-def _cluster(tree: object) -> ClusterConfig:
+def _config(tree: object) -> ClusterConfig:
     return parse({"inputs": "x", "cluster": tree}).cluster
 
 
-# --- tasks ----------------------------------------------------------------------------------------
-
-# What tasks call is looked up in this module by the workers, which are threads of this process.
-CALLED: list[int] = []
-PATIENCE_SECONDS = 60  # a busy machine passes, a defect is told before pytest's own limit
-OPEN = threading.Event()  # what held tasks wait for
-PAIRS = threading.Barrier(2, timeout=PATIENCE_SECONDS)
+@pytest.fixture(scope="module", params=list(TREES))
+def tasks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tasks]:
+    """Two threads, without a scheduler of their own and with one."""
+    config = _config({"local": TREES[request.param]})
+    with open_engine(config, QUIET, tmp_path_factory.mktemp("work")) as engine:
+        yield engine
 
 
 @pytest.fixture(autouse=True)
-def _nothing_called() -> Iterator[None]:
+def _nothing_called() -> None:
     CALLED.clear()
-    OPEN.clear()
-    yield
-    OPEN.set()
 
 
 def _noted(value: int) -> int:
@@ -50,24 +50,9 @@ def _noted(value: int) -> int:
     return value
 
 
-def _held(value: int) -> int:
-    CALLED.append(value)
-    if not OPEN.wait(PATIENCE_SECONDS):
-        raise TimeoutError(f"nothing let item {value} go on")
-    return value
-
-
 def _met(value: int) -> int:
-    CALLED.append(value)
     PAIRS.wait()
     return value
-
-
-def _first_failing(value: int) -> int:
-    if value == 0:
-        CALLED.append(value)
-        raise InputError("it broke", where="a.jsonl", row=7, got="this", expected="that", fix="mend it")
-    return _held(value) if 0 in CALLED else _noted(value)
 
 
 def _with(item: int, other: str, *, shared: list[int], name: str) -> tuple[int, str, int, str]:
@@ -78,100 +63,66 @@ def _defective() -> None:
     raise ZeroDivisionError("a defect")
 
 
-@pytest.fixture(scope="module")
-def threads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """One worker with two threads in this process."""
-    config = _cluster({"local": {"workers": 1, "threads": 2}})
-    with open_engine(config, QUIET, tmp_path_factory.mktemp("work")) as engine:
-        yield engine
+def _broken(value: int) -> None:
+    raise InputError("it broke", where="a.jsonl", row=value, got="this", expected="that", fix="mend it")
 
 
-def _until(reached: Callable[[], bool], words: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not reached():
-        assert time.monotonic() < deadline, words
-        time.sleep(0.01)
+def _list_of(words: list[str], item: tuple[str, ...]) -> tuple[list[str], tuple[str, ...]]:
+    return words, item
 
 
-def _states(engine: Engine, stage: str) -> tuple[list[str], list[str]]:
-    """States of a stage's tasks as the scheduler and as its one worker see them."""
-    cluster: Any = engine._client.cluster
-    (worker,) = cluster.workers.values()
-    places = cluster.scheduler.tasks, worker.state.tasks
-    known, held = ([task.state for task in list(p.values()) if task.key.startswith(stage)] for p in places)
-    return known, held
+def test_items_run_side_by_side(tasks: Tasks) -> None:
+    assert tasks.map("meet", _met, [(i,) for i in range(10)]) == list(range(10))
 
 
-def test_items_run_side_by_side(threads: Engine) -> None:
-    assert threads.map("meet", _met, [(i,) for i in range(10)]) == list(range(10))
-
-
-def test_results_are_in_the_order_of_the_items_each_called_once(threads: Engine) -> None:
-    assert threads.map("once", _noted, [(i,) for i in range(20)]) == list(range(20))
+def test_results_are_in_the_order_of_the_items_each_called_once(tasks: Tasks) -> None:
+    assert tasks.map("once", _noted, [(i,) for i in range(20)]) == list(range(20))
     assert sorted(CALLED) == list(range(20))
 
 
-def test_shared_arguments_go_to_every_item(threads: Engine) -> None:
-    found = threads.map("share", _with, [(1, "a"), (2, "b")], shared=[5, 6], name="x")
+def test_results_are_in_the_order_of_the_items_whatever_they_cost(tasks: Tasks) -> None:
+    costs = [i * 7 % 30 for i in range(30)]
+    assert tasks.map("cost", _noted, [(i,) for i in range(30)], costs=costs) == list(range(30))
+
+
+def test_shared_arguments_go_to_every_item(tasks: Tasks) -> None:
+    found = tasks.map("share", _with, [(1, "a"), (2, "b")], shared=[5, 6], name="x")
     assert found == [(1, "a", 11, "x"), (2, "b", 11, "x")]
 
 
-def test_no_items_are_no_results(threads: Engine) -> None:
-    assert threads.map("none", _noted, []) == []
+def test_arguments_that_look_like_names_of_tasks_are_arguments(tasks: Tasks) -> None:
+    words = [f"names-{i}" for i in range(3)]
+    found = tasks.map("names", _list_of, [(words, tuple(words))] * 3)
+    assert found == [(words, tuple(words))] * 3
 
 
-def test_equal_items_are_tasks_of_their_own(threads: Engine) -> None:
-    assert threads.map("same", _noted, [(7,)] * 5) == [7] * 5
-    assert threads.map("same", _noted, [(7,)] * 2) == [7] * 2
+def test_no_items_are_no_results(tasks: Tasks) -> None:
+    assert tasks.map("none", _noted, []) == []
+
+
+def test_equal_items_are_tasks_of_their_own(tasks: Tasks) -> None:
+    assert tasks.map("same", _noted, [(7,)] * 5) == [7] * 5
+    assert tasks.map("same", _noted, [(7,)] * 2) == [7] * 2
     assert CALLED == [7] * 7
 
 
-def test_most_costly_items_are_begun_first_and_results_stay_in_order(threads: Engine) -> None:
-    # Both threads are held until the scheduler knows every item, so that it has a choice.
-    holding = [threads._client.submit(_held, -1, pure=False) for _ in range(2)]
-    _until(lambda: CALLED == [-1, -1], "the threads are not held")
-
-    def open_when_all_are_there() -> None:
-        _until(lambda: len(_states(threads, "cost")[0]) == 30, "the items did not reach the scheduler")
-        OPEN.set()
-
-    opening = threading.Thread(target=open_when_all_are_there)
-    opening.start()
-    costs = [i * 7 % 30 for i in range(30)]
-    assert threads.map("cost", _met, [(i,) for i in range(30)], costs=costs) == list(range(30))
-    opening.join()
-    assert [future.result() for future in holding] == [-1, -1]
-    begun = [costs[value] for value in CALLED[2:]]
-    assert all(abs(cost - (29 - place)) <= 4 for place, cost in enumerate(begun)), begun
-
-
-def test_error_of_a_task_arrives_as_it_was_raised_and_cancels_what_is_left(threads: Engine) -> None:
-    # What is begun after the item that fails is held until what is left is cancelled.
-    items, costs = [(i,) for i in range(200)], [1] + [0] * 199
+def test_error_of_a_task_arrives_as_it_was_raised_and_the_engine_goes_on(tasks: Tasks) -> None:
     with pytest.raises(InputError) as caught:
-        threads.map("fail", _first_failing, items, costs=costs)
+        tasks.map("fail", _broken, [(7,)])
     assert type(caught.value) is InputError
     error = caught.value
     assert (error.what, error.where, error.row) == ("it broke", "a.jsonl", 7)
     assert (error.got, error.expected, error.fix) == ("this", "that", "mend it")
-
-    def cancelled() -> bool:
-        known, held = _states(threads, "fail")
-        return not known and set(held) <= {"cancelled"}  # what was begun cannot be stopped
-
-    _until(cancelled, "what was left is not cancelled")
-    OPEN.set()
-    _until(lambda: not _states(threads, "fail")[1], "what was begun does not end")
-    assert len(CALLED) < 100, "the rest never ran"
-    assert threads.map("after", _noted, [(1,)]) == [1], "the engine goes on"
+    assert tasks.map("after", _noted, [(1,)]) == [1]
 
 
-def test_defect_in_a_task_stays_a_defect(threads: Engine) -> None:
+def test_defect_in_a_task_stays_a_defect(tasks: Tasks) -> None:
     with pytest.raises(ZeroDivisionError, match="a defect"):
-        threads.map("defect", _defective, [()])
+        tasks.map("defect", _defective, [()])
 
 
-def test_progress_counts_every_task(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tree", TREES.values(), ids=list(TREES))
+def test_progress_counts_every_task(tree: object, tmp_path: Path) -> None:
     class Counting(Progress):
         seen: list[object]
 
@@ -181,115 +132,23 @@ def test_progress_counts_every_task(tmp_path: Path) -> None:
             yield lambda: self.seen.append("done")
 
     progress = Counting(quiet=True)
-    with open_engine(_cluster("local"), progress, tmp_path) as engine:
+    with open_engine(_config({"local": tree}), progress, tmp_path) as engine:
         engine.map("scan", operator.neg, [(i,) for i in range(4)])
     assert progress.seen == ["scan", 4, *["done"] * 4]
 
 
-# --- a cluster on this machine --------------------------------------------------------------------
-
-
-def test_local_cluster_is_one_worker_with_a_thread_a_core(tmp_path: Path) -> None:
-    with open_engine(_cluster("local"), QUIET, tmp_path) as engine:
-        workers = engine._client.scheduler_info(n_workers=-1)["workers"].values()
-        assert [worker["nthreads"] for worker in workers] == [len(os.sched_getaffinity(0))]
-        assert engine.map("pid", os.getpid, [()] * 3) == [os.getpid()] * 3
-
-
-def test_local_cluster_has_the_workers_and_threads_it_is_given(threads: Engine, tmp_path: Path) -> None:
-    with open_engine(
-        _cluster({"local": {"workers": 3, "threads": 1, "memory": "1GiB"}}), QUIET, tmp_path
-    ) as engine:
-        workers = engine._client.scheduler_info(n_workers=-1)["workers"].values()
-        assert [worker["nthreads"] for worker in workers] == [1, 1, 1]
-        assert [worker["memory_limit"] for worker in workers] == [1 << 30] * 3
-    assert len(threads._client.scheduler_info(n_workers=-1)["workers"]) == 1
-
-
-def test_engine_leaves_nothing_behind(tmp_path: Path) -> None:
-    before = dict(dask.config.config["distributed"]["scheduler"])
-    with open_engine(_cluster("local"), QUIET, tmp_path) as engine:
-        assert dask.config.get("distributed.scheduler.allowed-failures") == module.RETRIES
-        client = engine._client
-    assert client.status == "closed"
-    assert dict(dask.config.config["distributed"]["scheduler"]) == before
-
-
-def test_processes_are_processes_and_an_error_comes_out_of_them(tmp_path: Path) -> None:
-    config = _cluster({"local": {"workers": 1, "threads": 1, "processes": True}})
-    with open_engine(config, QUIET, tmp_path) as engine:
-        (pid,) = set(engine.map("pid", os.getpid, [()] * 4))
-        assert pid != os.getpid()
-        gone = InputFile(str(tmp_path / "gone"), "text", 1, "")
-        with pytest.raises(InputError, match="cannot be opened") as caught:
-            engine.map("inputs", fingerprint, [(gone,)])
-    assert caught.value.where == gone.uri
-
-
-# --- a cluster of a class -------------------------------------------------------------------------
-
-
-def test_cluster_may_be_of_any_class(tmp_path: Path) -> None:
-    arguments = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
-    tree = {"class": "distributed.LocalCluster", "arguments": arguments}
-    with open_engine(_cluster(tree), QUIET, tmp_path) as engine:
-        assert engine.map("pid", os.getpid, [()]) == [os.getpid()]
-    with open_engine(_cluster({**tree, "workers": 3}), QUIET, tmp_path) as engine:
-        engine._client.wait_for_workers(3, timeout=PATIENCE_SECONDS)
-
-
 @pytest.mark.parametrize(
-    ("name", "arguments", "words"),
+    ("tree", "kind"),
     [
-        ("nosuch.Cluster", {}, "cannot import the cluster class nosuch.Cluster"),
-        ("distributed.NoSuchCluster", {}, "cannot import the cluster class distributed.NoSuchCluster"),
-        ("LocalCluster", {}, "cannot import the cluster class LocalCluster"),
-        ("distributed.LocalCluster", {"cores": 4, "queue": "x"}, "distributed.LocalCluster did not start"),
-        ("os.path.join", {}, "os.path.join did not start"),
-        ("math.sqrt", {"x": 1}, "math.sqrt did not start"),
+        ("local", Threads),
+        ({"local": {"workers": 1, "threads": 1}}, Threads),
+        ({"local": {"memory": "8GiB"}}, Cluster),
+        ({"local": {"processes": True, "workers": 1}}, Cluster),
+        ({"class": "distributed.LocalCluster", "arguments": {"processes": False, "n_workers": 1}}, Cluster),
     ],
 )
-def test_class_that_makes_no_cluster_is_named(
-    tmp_path: Path, name: str, arguments: Mapping[str, Any], words: str
-) -> None:
-    config = _cluster({"class": name, "arguments": arguments})
-    with pytest.raises(ClusterError) as caught, open_engine(config, QUIET, tmp_path):
-        pass
-    assert caught.value.what == words
-    assert caught.value.got
-    assert caught.value.fix
-
-
-def _refusing(**_: Any) -> None:
-    raise ConfigError("not with these arguments")
-
-
-def test_error_of_a_class_of_our_own_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operator, "Refusing", _refusing, raising=False)
-    with (
-        pytest.raises(ConfigError, match="not with these"),
-        open_engine(_cluster({"class": "operator.Refusing"}), QUIET, tmp_path),
-    ):
-        pass
-
-
-def test_cluster_without_workers_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "WORKERS_SECONDS", 0.5)
-    arguments = {"n_workers": 0, "processes": False, "dashboard_address": None}
-    config = _cluster({"class": "distributed.LocalCluster", "arguments": arguments})
-    with (
-        pytest.raises(ClusterError, match="the cluster has no workers"),
-        open_engine(config, QUIET, tmp_path),
-    ):
-        pass
-
-
-def test_task_that_kills_its_workers_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(module._SETTINGS, "distributed.scheduler.allowed-failures", 0)
-    config = _cluster({"local": {"workers": 1, "threads": 1, "processes": True}})
-    with (
-        pytest.raises(ClusterError, match="stage scan lost") as caught,
-        open_engine(config, QUIET, tmp_path) as engine,
-    ):
-        engine.map("scan", os._exit, [(1,)])
-    assert "memory" in str(caught.value.fix)
+def test_workers_are_for_processes_limits_and_clusters(tree: object, kind: type, tmp_path: Path) -> None:
+    with open_engine(_config(tree), QUIET, tmp_path) as engine:
+        assert type(engine) is kind
+        here = not (isinstance(tree, dict) and "processes" in tree.get("local", {}))
+        assert (engine.map("pid", os.getpid, [()]) == [os.getpid()]) == here

@@ -13,7 +13,8 @@ import dask
 import pytest
 from distributed import Client
 
-from pipeline import engine as module
+from pipeline import cluster as module
+from pipeline.cluster import open_cluster
 from pipeline.config import ClusterConfig, parse
 from pipeline.engine import open_engine
 from pipeline.errors import ClusterError
@@ -59,13 +60,13 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_workers_at_an_address_do_the_tasks(address: str, tmp_path: Path) -> None:
-    with open_engine(_cluster(address), QUIET, tmp_path) as engine:
+    with open_cluster(_cluster(address), QUIET, tmp_path) as engine:
         engine._client.wait_for_workers(2, timeout=PATIENCE_SECONDS)
         found = set(engine.map("pid", os.getpid, [()] * 20))
         assert os.getpid() not in found
         with pytest.raises(ZeroDivisionError):
             engine.map("divide", operator.truediv, [(1, 0)])
-    with open_engine(_cluster(address), QUIET, tmp_path) as engine:
+    with open_cluster(_cluster(address), QUIET, tmp_path) as engine:
         assert len(engine._client.scheduler_info(n_workers=-1)["workers"]) == 2, "they are left as they were"
 
 

@@ -327,7 +327,7 @@ def test_only_the_last_generation_of_kept_tables_stays(tmp_path: Path) -> None:
     open_index(tmp_path, {}, False)
     for generation in ("first", "second"):
         path = write_work(pa.table({"a": [1]}), tmp_path / f"kept/{generation}/0.parquet")
-        write_kept(tmp_path, generation, {"t": [path]}, [(path, path)], {}, "p")
+        write_kept(tmp_path, generation, {"t": [path]}, [(path, path)], {path: (1, "")}, "p")
     remove_others(tmp_path)
     assert os.listdir(tmp_path / "kept") == ["second"]
 

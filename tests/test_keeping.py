@@ -22,6 +22,7 @@ from pipeline.index import Kept, LastRun, Unit, last_runs
 from pipeline.keeping import Earlier, Leaving, earlier_of, leave, leaving
 from pipeline.progress import Progress
 from pipeline.readers.rows import Piece
+from pipeline.records import Checksums, checksums
 from pipeline.resuming import Here
 from pipeline.scanning import Files, Scans
 from pipeline.stages.inputs import InputFile, Inspected, Listing, Shard, ShardPiece
@@ -136,8 +137,14 @@ SHARDS = (
 SCANS = Scans(SHARDS, ("key1", "key2"), (), ())
 
 
+def written(tables: dict[str, list[str]]) -> Checksums:
+    """The checksums of the tables' files."""
+    known = checksums([path for paths in tables.values() for path in paths], Path("/"))
+    return {f"/{name}": checksum for name, checksum in known.items()}
+
+
 def left(index: Path, tables: dict[str, list[str]], run: str = "monday", **more: Any) -> Leaving:
-    leaves = leaving(config(**more), run, files(["a", "b", "c"], [1]), SCANS, tables)
+    leaves = leaving(config(**more), run, files(["a", "b", "c"], [1]), SCANS, tables, written(tables))
     leave(index, leaves, Here())
     return leaves
 
@@ -199,6 +206,19 @@ def test_next_run_replaces_what_is_kept(index: Path, tables: dict[str, list[str]
     assert os.listdir(index / "kept") == [earlier.kept.generation]
 
 
+def test_files_are_known_as_they_were_written_and_not_as_they_are_adopted(
+    index: Path, tables: dict[str, list[str]]
+) -> None:
+    leaves = leaving(config(), "monday", files(["a"], []), SCANS, tables, written(tables))
+    damaged = Path(tables["near-links"][1])
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    with patch("pipeline.records._checksum", side_effect=AssertionError("read again")):
+        leave(index, leaves, Here())
+    earlier, told = found(index)
+    assert earlier.kept == NOTHING
+    assert [words.partition(": ")[2].partition(" ")[0] for words in told] == ["checksum"]
+
+
 def test_leaving_may_be_done_once_more(index: Path, tables: dict[str, list[str]]) -> None:
     leaves = left(index, tables)
     leave(index, leaves, Here())
@@ -224,7 +244,7 @@ def test_leaving_is_finished_when_what_it_took_over_is_half_removed(
 def test_what_another_run_left_meanwhile_stays(index: Path, tables: dict[str, list[str]]) -> None:
     left(index, tables)
     taken_over = {name: list(paths) for name, paths in found(index)[0].kept.tables.items()}
-    leaves = leaving(config(), "tuesday", files(["a"], []), SCANS, taken_over)
+    leaves = leaving(config(), "tuesday", files(["a"], []), SCANS, taken_over, written(taken_over))
     left(index, {"near-links": tables["near-links"][:1]}, "of another configuration")
     leave(index, leaves, Here())
     earlier, told = found(index)

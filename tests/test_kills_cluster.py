@@ -18,11 +18,12 @@ from typing import Any
 import pytest
 
 from pipeline import run as run_module
+from pipeline.cluster import Cluster
 from pipeline.config import parse
-from pipeline.engine import Engine, open_engine
+from pipeline.engine import open_engine
 from pipeline.errors import ClusterError
 from pipeline.progress import Progress
-from pipeline.resuming import Resuming
+from pipeline.resuming import Resuming, Tasks
 from pipeline.run import run_audit
 from tests.audits import audit
 from tests.clusters import PATIENCE_SECONDS, free_port, scheduler, until, worker
@@ -105,7 +106,7 @@ def _wait_for_release() -> None:
     FINISHED.append(RELEASED.wait(PATIENCE_SECONDS / 3))  # less than Dask has patience for
 
 
-def test_a_run_that_is_told_to_stop_does_not_wait_for_its_tasks(tmp_path: Path) -> None:
+def test_workers_that_are_threads_are_not_waited_for_by_a_run_that_is_told_to_stop(tmp_path: Path) -> None:
     def stop() -> None:
         assert STARTED.wait(PATIENCE_SECONDS)
         raise KeyboardInterrupt
@@ -113,7 +114,11 @@ def test_a_run_that_is_told_to_stop_does_not_wait_for_its_tasks(tmp_path: Path) 
     try:
         with (
             pytest.raises(KeyboardInterrupt),
-            open_engine(parse({"inputs": "x"}).cluster, Striking("wait", stop), tmp_path) as engine,
+            open_engine(
+                parse({"inputs": "x", "cluster": {"local": {"memory": "8GiB"}}}).cluster,
+                Striking("wait", stop),
+                tmp_path,
+            ) as engine,
         ):
             engine.map("wait", _wait_for_release, [()])
         assert FINISHED == []
@@ -161,8 +166,9 @@ def test_a_run_whose_workers_are_killed_goes_on(tmp_path: Path, monkeypatch: pyt
     killed: list[tuple[str, int]] = []
 
     @contextmanager
-    def seen(*arguments: Any) -> Iterator[Engine]:
+    def seen(*arguments: Any) -> Iterator[Tasks]:
         with open_engine(*arguments) as engine:
+            assert isinstance(engine, Cluster)
             clusters[:] = [engine._client.cluster]
             yield engine
 

@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+import xxhash
 
 from pipeline.artifacts import write_text
 from pipeline.errors import InputError
@@ -192,6 +193,26 @@ def test_a_damaged_file_is_named_and_made_anew(
     assert (tmp_path / "1.too").read_text() == "the text of 1 too"
     begin().map("stage", write, items)
     assert DONE == []
+
+
+def test_checksums_of_all_files_are_told_of_those_that_were_done_before_too(
+    begin: Callable[[], Resuming], tmp_path: Path
+) -> None:
+    items = [(str(tmp_path / str(i)), f"the text of {i}") for i in range(3)]
+    wanted = {
+        path: (len(content), xxhash.xxh3_64_hexdigest(content))
+        for name, text in items
+        for path, content in ((name, text.encode()), (f"{name}.too", f"{text} too".encode()))
+    }
+    for reused in (0, 2, 3):
+        tasks = begin()
+        tasks.map("nothing", note, [(1,)])
+        assert tasks.written == {}
+        tasks.map("stage", write, items[:2] if reused == 0 else items)
+        first = tasks.written
+        tasks.map("nothing more", note, [(1,)])
+        assert tasks.written == first == {path: wanted[path] for path in wanted if path in first}
+        assert len(first) == (4 if reused == 0 else 6)
 
 
 @pytest.mark.parametrize("damage", [_cut, _flip, lambda path: path.write_bytes(b"")])

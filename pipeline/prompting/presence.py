@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 
 from pipeline.artifacts import read_work, write_work
 from pipeline.config import Config
-from pipeline.engine import Engine, open_engine
+from pipeline.engine import open_engine
 from pipeline.lookup import same_file
 from pipeline.progress import Progress
 from pipeline.prompting.cutting import Stretch
 from pipeline.prompting.words import Reader
 from pipeline.readers.formats import pieces, read
 from pipeline.readers.rows import Columns
+from pipeline.resuming import Tasks
 from pipeline.stages.inputs import Shard, ShardPiece, check_unchanged
 from pipeline.stages.scan import ScanParameters, Scratch, scan_texts
 from pipeline.stages.shards import shards
@@ -71,7 +72,7 @@ def present(run: Path, config: Config, stretches: Sequence[Stretch], progress: P
     return set().union(*found)
 
 
-def _shards(run: Path, config: Config, engine: Engine) -> list[Shard]:
+def _shards(run: Path, config: Config, engine: Tasks) -> list[Shard]:
     # What the run read.
     table = pl.read_parquet(run / "inputs.parquet").filter(pl.col("rows").is_not_null())
     items = [(row,) for row in table.iter_rows(named=True)]
