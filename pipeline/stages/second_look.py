@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pipeline.artifacts import uint64
 from pipeline.config import NearConfig
 from pipeline.kernels.buffers import rows_of_binary
-from pipeline.kernels.resemblance import look_again, words
+from pipeline.kernels.resemblance import look_again
 from pipeline.kernels.union_find import unite
 from pipeline.sketching import least_agreeing
 from pipeline.stages.blocks import Blocks, compare
@@ -56,7 +56,7 @@ def second_look(sets: Blocks, found: Comparison, near: NearConfig) -> Again:
     order = np.lexsort((sets.text_id, root))
     labels = _clusters(order, found, near.threshold)
     starts = np.append(starts_of_runs(root[order]), len(order))
-    sketches, padding = words(rows_of_binary(sets.rows.column("sketch"), near.permutations)[order])
+    columns = np.ascontiguousarray(rows_of_binary(sets.rows.column("sketch"), near.permutations)[order].T)
     tries = _tries(sets.sizes[order], starts)
     counts = np.diff(starts)
     room = int(np.sum(counts * np.minimum(np.maximum(tries, TRIES_OF_SCOUT), counts)))
@@ -64,10 +64,10 @@ def second_look(sets: Blocks, found: Comparison, near: NearConfig) -> Again:
     tally, sent, agreement = (np.empty(len(order), np.int64) for _ in range(3))
     left_out, cut_short = (np.zeros(len(order), np.bool_) for _ in range(2))
     n = look_again(
-        sketches,
+        columns,
         starts,
         labels,
-        least_agreeing(near.threshold, near.permutations) + padding,
+        least_agreeing(near.threshold, near.permutations),
         tries,
         SCOUTS,
         TRIES_OF_SCOUT,
@@ -75,6 +75,7 @@ def second_look(sets: Blocks, found: Comparison, near: NearConfig) -> Again:
         tally,
         sent,
         agreement,
+        np.empty(len(order), np.uint8),
         left_out,
         cut_short,
         left,
