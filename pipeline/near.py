@@ -28,6 +28,7 @@ from pipeline.stages.summary import Figures
 KEYS_A_RANGE, MOST_KEYS_A_RANGE = 1 << 19, 1 << 22  # 16 bytes each, held about four times over
 TEXTS_A_RANGE, MOST_TEXTS_A_RANGE = 1 << 15, 1 << 19  # texts in clusters, 200 bytes each
 FORESTS_A_MERGE = 8
+FILES_A_ROUTE = 8  # of pairs, 10 MB each
 # What a run leaves for the next, see `Near.kept`. The first three are of use together only.
 UNITS, COMPARED, TALLIES, LINKS = "near-units", "near-compared", "near-tallies", "near-links"
 
@@ -124,8 +125,8 @@ class _NearStages:
         self.segments: dict[int, list[Segment]] = {shard.number: [] for shard in self.scanned.shards}
         for segment in self.scanned.segments:
             self.segments[segment.shard].append(segment)
-        self.routed: list[str] = []
-        self.compared: dict[int, list[str]] = {}
+        self.routed_links: list[str] = []
+        self.compared: dict[int, Verified] = {}
         self.kept_sets = [tuple(self.given.get(name, ())) for name in self._names_of_sets()]
 
     def _names_of_sets(self) -> list[str]:
@@ -243,17 +244,24 @@ class _NearStages:
         written = self.engine.map("sets", name_sources, items, places=self.scanned.places, known=known)
         return [path for paths in written for path in paths]
 
-    def _route(self, made: Plan) -> list[str]:
-        files = [*self.earlier.get(COMPARED, ()), *self.earlier.get(LINKS, ())] if made.compared else []
-        items = [(file, self.path("routed", i)) for i, file in enumerate(files)]
-        return self.engine.map("compare", route, items, cuts=made.cuts, changed=made.changed)
+    def _route(self, made: Plan) -> tuple[list[str], list[str]]:
+        # The pairs and the links of an earlier run in the blocks of this one.
+        routed = []
+        for name in (COMPARED, LINKS):
+            files = self.earlier.get(name, ()) if made.compared else ()
+            parts = [files[i : i + FILES_A_ROUTE] for i in range(0, len(files), FILES_A_ROUTE)]
+            routed.append([(part, self.path("routed", f"{name}-{i}")) for i, part in enumerate(parts)])
+        done = self.engine.map(
+            "compare", route, [*routed[0], *routed[1]], cuts=made.cuts, changed=made.changed
+        )
+        return done[: len(routed[0])], done[len(routed[0]) :]
 
     def pairs(self, made: Plan, there: _There) -> tuple[list[Verified], list[Verified]]:
         numbers = sorted({pair for part in there.assigned for pair in part.block_pairs})
         with self.progress.stage("compare") as counts:
             items = [(pair, self.path("pairs", pair)) for pair in numbers]
             edges = [part.edges for part in there.assigned]
-            self.routed = self._route(made)
+            routed, self.routed_links = self._route(made)
             verified = self.engine.map(
                 "compare",
                 verify,
@@ -261,9 +269,9 @@ class _NearStages:
                 edges=edges,
                 sets=there.sets,
                 near=self.near,
-                routed=self.routed,
+                routed=routed,
             )
-            self.compared = {pair: [part.found] for pair, part in zip(numbers, verified, strict=True)}
+            self.compared = dict(zip(numbers, verified, strict=True))
             recalled = self.engine.map(
                 "compare",
                 recall,
@@ -293,9 +301,10 @@ class _NearStages:
     def links(self, clusters: Clusters, there: _There, recalled: Sequence[Verified]) -> list[Linked]:
         with self.progress.stage("links") as counts:
             items = [
-                (pair, self.path("links", pair), self.compared.get(pair, ())) for pair in clusters.block_pairs
+                (pair, self.path("links", pair), self._texts_of(pair, there), self._found_of(pair))
+                for pair in clusters.block_pairs
             ]
-            linked = self._measure(items, clusters.links, there.sets, self.routed)
+            linked = self._measure(items, clusters.links, self.routed_links)
             looked_up = self.engine.map(
                 "links",
                 recall_links,
@@ -318,17 +327,26 @@ class _NearStages:
                     permutations=self.near.permutations,
                 )[0]
                 sets, _ = self._find_sets("links", [again.wanted])
-                relinked = [(pair, self.path("missing-links", pair)) for pair in again.block_pairs]
-                linked += self._measure(relinked, again.links, sets, ())
+                relinked = [(pair, self.path("missing-links", pair), sets) for pair in again.block_pairs]
+                linked += self._measure(relinked, again.links, ())
                 counts["texts"] = again.texts
         return linked + [part.linked for part in looked_up]
 
-    def _measure(
-        self, items: Sequence[tuple[Any, ...]], links: str, sets: Sequence[str], routed: Sequence[str]
-    ) -> list[Linked]:
-        return self.engine.map(
-            "links", measure_links, items, links=[links], sets=sets, near=self.near, routed=routed
-        )
+    def _texts_of(self, pair: int, there: _There) -> Sequence[str]:
+        # Tables that hold the texts of two blocks: those of these blocks alone where they were written.
+        blocks = {pair >> 32, pair & 0xFFFFFFFF}
+        found = [
+            self.compared[block << 32 | block].texts
+            for block in blocks
+            if block << 32 | block in self.compared
+        ]
+        return found if len(found) == len(blocks) else there.sets
+
+    def _found_of(self, pair: int) -> Sequence[str]:
+        return [self.compared[pair].found] if pair in self.compared else []
+
+    def _measure(self, items: Sequence[tuple[Any, ...]], links: str, routed: Sequence[str]) -> list[Linked]:
+        return self.engine.map("links", measure_links, items, links=[links], near=self.near, routed=routed)
 
     def exposures(
         self, verified: Sequence[Verified], clusters: Clusters, linked: Sequence[Linked]

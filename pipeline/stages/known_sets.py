@@ -18,22 +18,24 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_rows, read_work, uint64, write_work
+from pipeline.artifacts import read_work, uint64, write_work
 from pipeline.stages.inputs import Shard
 from pipeline.stages.known import sources_of
 from pipeline.stages.places import Places
 from pipeline.stages.scan import ScanParameters, Segment
-from pipeline.stages.sets import read_wanted_sets, wanted_of_shard, write_sets
+from pipeline.stages.sets import PLACE, read_wanted_sets, wanted_of_shard
 
 MOST_FILES = 8  # of a shard, beside large ones
 LARGE_BYTES = 8 << 20  # files that are not merged with others
-KEPT_SETS = pa.schema([("text_id", pa.uint64()), ("shingles", pa.large_binary())])
+KEPT_SETS = pa.schema(
+    [("text_id", pa.uint64()), ("shingle_count", pa.int64()), ("shingles", pa.large_binary())]
+)
 
 
 @dataclass(frozen=True)
 class ShardSets:
-    """The sets of a shard's wanted texts: files by block, files that spare the next run to read those
-    and all texts known before, and how many texts were read."""
+    """The sets of a shard's wanted texts: files by block that have them or their places, files that spare
+    the next run to read those and all texts known before, and how many texts were read."""
 
     sets: tuple[str, ...]
     kept: tuple[str, ...]
@@ -50,7 +52,7 @@ def find_sets(
     wanted: Sequence[str],
     parameters: ScanParameters,
 ) -> ShardSets:
-    """Write the shingle sets of a shard's wanted texts, and read only those that are not kept.
+    """Read those of a shard's wanted texts whose sets are not kept, and tell where the others' are.
 
     Args:
         segments: of the shard. kept: tables with the columns of `KEPT_SETS` at least.
@@ -63,29 +65,40 @@ def find_sets(
     located = Places(places)
     table = wanted_of_shard(shard, located, wanted, parameters.permutations)
     rows, missing = table, np.ones(len(table), np.bool_)
-    written = []
+    placed = []
     if kept and len(table):
         rows = table.append_column("source", sources_of(uint64(table, "doc_id"), shard, segments, located))
-        for i, file in enumerate(kept):
-            written += _recall(rows, missing, file, f"{path}-kept-{i:04d}.parquet")
+        placed = _placed(rows, missing, kept, f"{path}-placed.parquet")
     fresh = read_wanted_sets(shard, table.filter(pa.array(missing)), path, located, parameters)
     files = _merged([*kept, *fresh], f"{path}-merged.parquet") if fresh else kept
-    return ShardSets((*written, *fresh), tuple(files), int(np.count_nonzero(missing)))
+    return ShardSets((*placed, *fresh), tuple(files), int(np.count_nonzero(missing)))
 
 
-def _recall(rows: pa.Table, missing: NDArray[np.bool_], file: str, path: str) -> list[str]:
-    # Writes the sets of those rows that a file has; they are missing no longer.
-    kept = uint64(read_work(file, ["text_id"]), "text_id")
-    order = np.argsort(kept)
-    text_id = uint64(rows, "text_id")
-    at = order[np.minimum(np.searchsorted(kept[order], text_id), len(kept) - 1)]
-    found = np.flatnonzero(missing & (kept[at] == text_id))
+def _placed(rows: pa.Table, missing: NDArray[np.bool_], kept: Sequence[str], path: str) -> list[str]:
+    # Writes those rows whose sets files have, with the places; they are missing no longer.
+    text_id, n = uint64(rows, "text_id"), len(rows)
+    count, file, at = (np.zeros(n, np.int64) for _ in range(3))
+    for i, name in enumerate(kept):
+        table = read_work(name, ["text_id", "shingle_count"])
+        held = uint64(table, "text_id")
+        order = np.argsort(held)
+        place = order[np.minimum(np.searchsorted(held[order], text_id), len(held) - 1)]
+        here = missing & (held[place] == text_id)
+        missing[here] = False
+        count[here], file[here], at[here] = (
+            table.column("shingle_count").to_numpy()[place[here]],
+            i,
+            place[here],
+        )
+    found = np.flatnonzero(~missing)
     if not len(found):
         return []
-    missing[found] = False
     found = found[np.argsort(uint64(rows, "block")[found], kind="stable")]
-    shingles = read_rows(file, at[found], ["shingles"]).column("shingles")
-    return [write_sets(rows.take(pa.array(found)), pa.concat_arrays(shingles.chunks), path)]
+    table = rows.take(pa.array(found)).append_column("shingle_count", pa.array(count[found]))
+    files = pa.array(kept, pa.large_string()).take(pa.array(file[found]))
+    for field, column in zip(PLACE, (files, pa.array(at[found])), strict=True):
+        table = table.append_column(field, column)
+    return [write_work(table, path, "block")]
 
 
 def _merged(files: Sequence[str], path: str) -> list[str]:

@@ -24,7 +24,7 @@ from pipeline.kernels.buffers import rows_of_binary
 from pipeline.kernels.resemblance import look_again
 from pipeline.kernels.union_find import unite
 from pipeline.sketching import least_agreeing
-from pipeline.stages.blocks import Blocks, compare
+from pipeline.stages.blocks import Blocks, compare, names_of, places_among
 from pipeline.stages.comparison import Comparison
 from pipeline.stages.runs import starts_of_runs
 
@@ -82,9 +82,9 @@ def second_look(sets: Blocks, found: Comparison, near: NearConfig) -> Again:
         right,
     )
     one, two = order[np.minimum(left[:n], right[:n])], order[np.maximum(left[:n], right[:n])]
-    known = _pair_names(found.left, found.right, len(order))
-    fresh, first = np.unique(_pair_names(one, two, len(order)), return_index=True)
-    first = first[~np.isin(fresh, known)]
+    known = np.sort(names_of(found.left, found.right, len(order)))
+    fresh, first = np.unique(names_of(one, two, len(order)), return_index=True)
+    first = first[places_among(known, fresh) < 0]
     return Again(compare(sets, one[first], two[first], near.floor), order[left_out], order[cut_short])
 
 
@@ -103,7 +103,3 @@ def _tries(sizes: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.in
     shingles = np.maximum(np.add.reduceat(sizes, starts[:-1]) // np.diff(starts), 1)
     tries: NDArray[np.int64] = np.clip(SHINGLES_A_TEXT // shingles, FEWEST_TRIES, MOST_TRIES)
     return tries
-
-
-def _pair_names(one: NDArray[np.int64], two: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    return np.minimum(one, two) * n + np.maximum(one, two)
