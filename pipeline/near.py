@@ -19,6 +19,7 @@ from pipeline.stages.exposures import expose, gather
 from pipeline.stages.known import name_sources
 from pipeline.stages.known_sets import find_sets
 from pipeline.stages.links import Linked, measure_links, plan_links, recall_links
+from pipeline.stages.newcomers import Newcomers, find_newcomers
 from pipeline.stages.pairs import Verified, recall, verify
 from pipeline.stages.routed import route
 from pipeline.stages.scan import ScanParameters, Segment
@@ -31,6 +32,7 @@ FORESTS_A_MERGE = 8
 FILES_A_ROUTE = 8  # of pairs, 10 MB each
 # What a run leaves for the next, see `Near.kept`. The first three are of use together only.
 UNITS, COMPARED, TALLIES, LINKS = "near-units", "near-compared", "near-tallies", "near-links"
+TEXTS, PROPOSED = "near-texts", "near-proposed"  # of use together
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ def find_near(
             COMPARED: [part.found for part in both],
             TALLIES: [part.tallies for part in both],
             LINKS: [part.found for part in linked],
+            TEXTS: [part.texts for part in stages.newcomers],
+            PROPOSED: [part.proposed for part in kept],
             **stages.sets_to_keep(),
         },
     )
@@ -125,6 +129,8 @@ class _NearStages:
         self.segments: dict[int, list[Segment]] = {shard.number: [] for shard in self.scanned.shards}
         for segment in self.scanned.segments:
             self.segments[segment.shard].append(segment)
+        self.newcomers: list[Newcomers] = []
+        self.grown = False
         self.routed_links: list[str] = []
         self.compared: dict[int, Verified] = {}
         self.kept_sets = [tuple(self.given.get(name, ())) for name in self._names_of_sets()]
@@ -147,12 +153,24 @@ class _NearStages:
 
     def candidates(self) -> list[str]:
         with self.progress.stage("candidates") as counts:
+            items: list[tuple[Any, ...]] = [
+                (span, result, self.path("newcomers", i))
+                for i, (span, result) in enumerate(zip(self.scanned.keys, self.scanned.texts, strict=True))
+            ]
+            earlier = self.given.get(TEXTS, ()) if PROPOSED in self.given else ()
+            self.newcomers = self.engine.map("candidates", find_newcomers, items, earlier=earlier)
+            # Without the bands of a text that is gone nobody knows what its groups proposed with it.
+            self.grown = bool(earlier) and not any(part.gone for part in self.newcomers)
             rows = sum(segment.documents for segment in self.scanned.segments) * self.parameters.bands
             ranges = ranges_for(rows, KEYS_A_RANGE, MOST_KEYS_A_RANGE)
-            items = [(span, self.path("candidates", i)) for i, span in enumerate(ranges)]
-            proposed = self.engine.map("candidates", propose, items, segments=self.scanned.segments)
-            counts["star_edges"] = sum(n for _, n in proposed)
-        self.figures["star_edges"] = counts["star_edges"], "edges"
+            proposed = self.engine.map(
+                "candidates",
+                propose,
+                [(span, self.path("candidates", i)) for i, span in enumerate(ranges)],
+                segments=self.scanned.segments,
+                new=[part.new for part in self.newcomers] if self.grown else None,
+            )
+            counts["edges"] = sum(n for _, n in proposed)
         return [path for path, _ in proposed]
 
     def sketches(self, candidates: Sequence[str]) -> list[Survivors]:
@@ -162,9 +180,17 @@ class _NearStages:
             half = self.engine.map("sketches", attach_left, items, candidates=candidates, **shared)
             items = [(span, self.path("kept", i)) for i, span in enumerate(self.scanned.keys)]
             kept = self.engine.map(
-                "sketches", filter_right, items, half_joined=half, floor=self.near.floor, **shared
+                "sketches",
+                filter_right,
+                items,
+                half_joined=half,
+                floor=self.near.floor,
+                earlier=self.given[PROPOSED] if self.grown else (),
+                **shared,
             )
             counts |= {"pairs": sum(k.compared for k in kept), "kept": sum(k.kept for k in kept)}
+            counts["reused"] = sum(k.known for k in kept)
+        self.figures["star_edges"] = sum(k.star_edges for k in kept), "edges"
         self.figures["candidate_pairs"] = counts["pairs"], "pairs"
         self.figures["pairs_dropped_by_sketch"] = counts["pairs"] - counts["kept"], "pairs"
         return kept
