@@ -12,17 +12,16 @@ from pipeline.config import NearConfig
 from pipeline.progress import Progress
 from pipeline.resuming import Tasks
 from pipeline.scanned import Scanned
+from pipeline.shingles import Shingles
 from pipeline.stages.candidates import propose
 from pipeline.stages.clusters import Clusters, find_clusters
 from pipeline.stages.components import Assigned, Plan, assign, merge_forests, plan
 from pipeline.stages.exposures import expose, gather
-from pipeline.stages.known import name_sources
-from pipeline.stages.known_sets import find_sets
 from pipeline.stages.links import Linked, measure_links, plan_links, recall_links
 from pipeline.stages.newcomers import Newcomers, find_newcomers
 from pipeline.stages.pairs import Verified, recall, verify
 from pipeline.stages.routed import route
-from pipeline.stages.scan import ScanParameters, Segment
+from pipeline.stages.scan import ScanParameters
 from pipeline.stages.sketches import Survivors, attach_left, filter_right
 from pipeline.stages.summary import Figures
 
@@ -97,7 +96,7 @@ def find_near(
             LINKS: [part.found for part in linked],
             TEXTS: [part.texts for part in stages.newcomers],
             PROPOSED: [part.proposed for part in kept],
-            **stages.sets_to_keep(),
+            **stages.shingles.to_keep(),
         },
     )
 
@@ -126,25 +125,11 @@ class _NearStages:
 
     def __post_init__(self) -> None:
         self.figures: Figures = {}
-        self.segments: dict[int, list[Segment]] = {shard.number: [] for shard in self.scanned.shards}
-        for segment in self.scanned.segments:
-            self.segments[segment.shard].append(segment)
         self.newcomers: list[Newcomers] = []
         self.grown = False
         self.routed_links: list[str] = []
         self.compared: dict[int, Verified] = {}
-        self.kept_sets = [tuple(self.given.get(name, ())) for name in self._names_of_sets()]
-
-    def _names_of_sets(self) -> list[str]:
-        # Under which names the sets of each shard are kept, "" if they are not. A shard is known by its
-        # first segment: texts that it has not cannot be found there.
-        firsts = (self.segments[shard.number][:1] for shard in self.scanned.shards)
-        return ["".join(f"sets-{segment.name}" for segment in first if segment.name) for first in firsts]
-
-    def sets_to_keep(self) -> dict[str, list[str]]:
-        """The files of sets by name, those of named shards."""
-        named = zip(self._names_of_sets(), self.kept_sets, strict=True)
-        return {name: list(files) for name, files in named if name and files}
+        self.shingles = Shingles(self.scanned, self.parameters, self.engine, self.work, self.given)
 
     def path(self, stage: str, name: object) -> str:
         return str(
@@ -233,42 +218,12 @@ class _NearStages:
             counts["texts"] = sum(part.texts for part in assigned)
             counts["reused"] = sum(part.known_texts for part in assigned)
             wanted = [part.wanted for part in assigned] if counts["texts"] else []
-            sets, counts["read"] = self._find_sets("sets", wanted)
-            named = self._name_sources(assigned) if counts["reused"] else []
+            known = [part.known for part in assigned] if counts["reused"] else []
+            found = self.shingles.find("sets", wanted, known)
+            counts["read"] = found.read
         # All that an audit which knows nothing reads again, whatever was reused.
         self.figures["texts_read_again"] = counts["texts"] + counts["reused"], "texts"
-        return _There(assigned, sets, made.known, named)
-
-    def _find_sets(self, stage: str, wanted: Sequence[str]) -> tuple[list[str], int]:
-        # The sets of wanted texts, and how many texts were read for them.
-        if not wanted:
-            return [], 0
-        shards = self.scanned.shards
-        items = [
-            (shard, self.segments[shard.number], kept, self.path(f"{stage}-sets", shard.number))
-            for shard, kept in zip(shards, self.kept_sets, strict=True)
-        ]
-        found = self.engine.map(
-            stage,
-            find_sets,
-            items,
-            costs=[shard.size_bytes for shard in shards],
-            places=self.scanned.places,
-            wanted=wanted,
-            parameters=self.parameters,
-        )
-        self.kept_sets = [part.kept for part in found]
-        return [path for part in found for path in part.sets], sum(part.read for part in found)
-
-    def _name_sources(self, assigned: Sequence[Assigned]) -> list[str]:
-        items = [
-            (shard, self.segments[shard.number], self.path("named", shard.number))
-            for shard in self.scanned.shards
-            if self.segments[shard.number]
-        ]
-        known = [part.known for part in assigned]
-        written = self.engine.map("sets", name_sources, items, places=self.scanned.places, known=known)
-        return [path for paths in written for path in paths]
+        return _There(assigned, found.sets, made.known, found.named)
 
     def _route(self, made: Plan) -> tuple[list[str], list[str]]:
         # The pairs and the links of an earlier run in the blocks of this one.
@@ -352,7 +307,7 @@ class _NearStages:
                     [(looked_up, self.path("relinked", 0))],
                     permutations=self.near.permutations,
                 )[0]
-                sets, _ = self._find_sets("links", [again.wanted])
+                sets = self.shingles.find("links", [again.wanted]).sets
                 relinked = [(pair, self.path("missing-links", pair), sets) for pair in again.block_pairs]
                 linked += self._measure(relinked, again.links, ())
                 counts["texts"] = again.texts

@@ -16,11 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from pipeline.artifacts import read_work, uint64, write_work
 from pipeline.stages.inputs import Shard
-from pipeline.stages.known import sources_of
+from pipeline.stages.known import Sources, known_of_shard
 from pipeline.stages.places import Places
 from pipeline.stages.scan import ScanParameters, Segment
 from pipeline.stages.sets import PLACE, read_wanted_sets, wanted_of_shard
@@ -33,72 +32,101 @@ KEPT_SETS = pa.schema(
 
 
 @dataclass(frozen=True)
-class ShardSets:
-    """The sets of a shard's wanted texts: files by block that have them or their places, files that spare
-    the next run to read those and all texts known before, and how many texts were read."""
+class ShardTexts:
+    """A shard with its segments, tables of `KEPT_SETS` at least, and what written files' names begin with."""
+
+    shard: Shard
+    segments: tuple[Segment, ...]
+    kept: tuple[str, ...]
+    path: str
+
+
+@dataclass(frozen=True)
+class FoundSets:
+    """Of some shards: files by block with wanted texts and their sets or the places of these, the file
+    of known texts by root (see `known`), how many texts were read, and of each shard the files that
+    spare the next run to read those and all texts known before."""
 
     sets: tuple[str, ...]
-    kept: tuple[str, ...]
+    named: tuple[str, ...]
     read: int
+    kept: tuple[tuple[str, ...], ...]
 
 
 def find_sets(
-    shard: Shard,
-    segments: Sequence[Segment],
-    kept: Sequence[str],
+    shards: Sequence[ShardTexts],
     path: str,
     *,
     places: str,
     wanted: Sequence[str],
+    known: Sequence[str],
     parameters: ScanParameters,
-) -> ShardSets:
-    """Read those of a shard's wanted texts whose sets are not kept, and tell where the others' are.
+) -> FoundSets:
+    """Read those of some shards' wanted texts whose sets are not kept, and tell where the others' are.
 
     Args:
-        segments: of the shard. kept: tables with the columns of `KEPT_SETS` at least.
-        path: what the written files' names begin with.
-        wanted: tables sorted by doc_id, see `components.assign`.
+        path: what the names of files begin with that are of all these shards.
+        wanted, known: tables sorted by doc_id, see `components.assign`.
 
     Raises:
         InputChangedError: a file is not what the scan read.
     """
     located = Places(places)
-    table = wanted_of_shard(shard, located, wanted, parameters.permutations)
-    rows, missing = table, np.ones(len(table), np.bool_)
-    placed = []
-    if kept and len(table):
-        rows = table.append_column("source", sources_of(uint64(table, "doc_id"), shard, segments, located))
-        placed = _placed(rows, missing, kept, f"{path}-placed.parquet")
-    fresh = read_wanted_sets(shard, table.filter(pa.array(missing)), path, located, parameters)
-    files = _merged([*kept, *fresh], f"{path}-merged.parquet") if fresh else kept
-    return ShardSets((*placed, *fresh), tuple(files), int(np.count_nonzero(missing)))
+    sets, placed, named, kept, read = list[str](), list[pa.Table](), list[pa.Table](), [], 0
+    for item in shards:
+        rows = wanted_of_shard(item.shard, located, wanted, parameters.permutations)
+        others = known_of_shard(item.shard, located, known)
+        sources = Sources(item.shard, item.segments, located)
+        if len(others):
+            named.append(others.append_column("source", sources.of(uint64(others, "doc_id"))))
+        missing = rows
+        if item.kept and len(rows):
+            rows = rows.append_column("source", sources.of(uint64(rows, "doc_id")))
+            missing, table = _placed(rows, item.kept)
+            placed.append(table)
+        fresh = read_wanted_sets(item.shard, missing, item.path, located, parameters)
+        if item.kept and fresh:
+            # A few texts: they go where the others are, so that fewer files are opened.
+            placed.append(_placed(missing, fresh)[1])
+        else:
+            sets += fresh
+        kept.append(
+            tuple(_merged([*item.kept, *fresh], f"{item.path}-merged.parquet")) if fresh else item.kept
+        )
+        read += len(missing)
+    sets += _written(placed, "block", f"{path}-placed.parquet")
+    return FoundSets(tuple(sets), tuple(_written(named, "root", f"{path}-named.parquet")), read, tuple(kept))
 
 
-def _placed(rows: pa.Table, missing: NDArray[np.bool_], kept: Sequence[str], path: str) -> list[str]:
-    # Writes those rows whose sets files have, with the places; they are missing no longer.
+def _placed(rows: pa.Table, kept: Sequence[str]) -> tuple[pa.Table, pa.Table]:
+    # Those rows whose sets no file has, and the others with the places of theirs.
     text_id, n = uint64(rows, "text_id"), len(rows)
-    count, file, at = (np.zeros(n, np.int64) for _ in range(3))
+    count, file, at = np.zeros(n, np.int64), np.full(n, -1), np.zeros(n, np.int64)
     for i, name in enumerate(kept):
         table = read_work(name, ["text_id", "shingle_count"])
         held = uint64(table, "text_id")
         order = np.argsort(held)
         place = order[np.minimum(np.searchsorted(held[order], text_id), len(held) - 1)]
-        here = missing & (held[place] == text_id)
-        missing[here] = False
+        here = (file < 0) & (held[place] == text_id)
         count[here], file[here], at[here] = (
             table.column("shingle_count").to_numpy()[place[here]],
             i,
             place[here],
         )
-    found = np.flatnonzero(~missing)
-    if not len(found):
-        return []
-    found = found[np.argsort(uint64(rows, "block")[found], kind="stable")]
+    found = np.flatnonzero(file >= 0)
     table = rows.take(pa.array(found)).append_column("shingle_count", pa.array(count[found]))
     files = pa.array(kept, pa.large_string()).take(pa.array(file[found]))
     for field, column in zip(PLACE, (files, pa.array(at[found])), strict=True):
         table = table.append_column(field, column)
-    return [write_work(table, path, "block")]
+    return rows.filter(pa.array(file < 0)), table
+
+
+def _written(tables: Sequence[pa.Table], key: str, path: str) -> list[str]:
+    # In one file by a key, if there is a row.
+    if not any(map(len, tables)):
+        return []
+    table = pa.concat_tables(tables)
+    return [write_work(table.take(pa.array(np.argsort(uint64(table, key), kind="stable"))), path, key)]
 
 
 def _merged(files: Sequence[str], path: str) -> list[str]:
