@@ -100,7 +100,7 @@ def measure_links(
         links: tables of links sorted by pair of blocks; `left` is the representative.
         routed: links that an earlier run compared, see `routed`.
     """
-    known = [read_work(found) for found in compared]
+    known = [read_work(found, ("left", "right", "shared")) for found in compared]
     known += [read_range(found, "blocks", (pair, pair + 1)) for found in routed]
     blocks = read_blocks(sets, pair, near.permutations, known)
     table = read_ranges(links, "blocks", (pair, pair + 1), BLOCK_EDGES)

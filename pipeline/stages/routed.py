@@ -15,6 +15,7 @@ from pipeline.artifacts import read_work, table_of, uint64, write_work
 from pipeline.stages.components import block_of, block_pairs
 
 ROUTED = pa.schema([*((name, pa.uint64()) for name in ("blocks", "left", "right")), ("shared", pa.int64())])
+_READ = ("root", "left", "right", "shared")
 
 
 def route(found: Sequence[str], path: str, *, cuts: str, changed: str) -> str:
@@ -23,7 +24,8 @@ def route(found: Sequence[str], path: str, *, cuts: str, changed: str) -> str:
     Args:
         found: tables of `FOUND`. cuts, changed: see `components.Plan`.
     """
-    table, roots = pa.concat_tables(read_work(part) for part in found), uint64(read_work(changed), "root")
+    table = pa.concat_tables(read_work(part, _READ) for part in found)
+    roots = uint64(read_work(changed), "root")
     root = uint64(table, "root")
     at = np.minimum(np.searchsorted(roots, root), len(roots) - 1)
     table = table.filter(pa.array(roots[at] == root))
