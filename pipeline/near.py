@@ -45,9 +45,10 @@ class Near:
         clusters: see `stages.clusters`.
         figures: numbers for the metrics, with units.
         kept: tables by name for the next run, whatever its files are, if its parameters are the same:
-            it takes over the candidates of texts that it has, too, what was found in components that
-            it has, too, and the pairs and sets of those that changed. They hold text_ids, numbers and hashes only. Pairs are sorted by the
-            components' smallest text_ids; sets are kept by shard, see `stages.known_sets`.
+            it takes over the candidates of texts and what was found in components that it has, too, and
+            the pairs and sets of those that changed. They hold text_ids, numbers and hashes only. Pairs
+            are sorted by the components' smallest text_ids; sets are kept by shard, see
+            `stages.known_sets`.
     """
 
     pairs: list[str]
