@@ -12,24 +12,26 @@ from pipeline.config import NearConfig
 from pipeline.progress import Progress
 from pipeline.resuming import Tasks
 from pipeline.scanned import Scanned
+from pipeline.shingles import Shingles
 from pipeline.stages.candidates import propose
 from pipeline.stages.clusters import Clusters, find_clusters
 from pipeline.stages.components import Assigned, Plan, assign, merge_forests, plan
 from pipeline.stages.exposures import expose, gather
-from pipeline.stages.known import name_sources
-from pipeline.stages.known_sets import find_sets
 from pipeline.stages.links import Linked, measure_links, plan_links, recall_links
+from pipeline.stages.newcomers import Newcomers, find_newcomers
 from pipeline.stages.pairs import Verified, recall, verify
 from pipeline.stages.routed import route
-from pipeline.stages.scan import ScanParameters, Segment
+from pipeline.stages.scan import ScanParameters
 from pipeline.stages.sketches import Survivors, attach_left, filter_right
 from pipeline.stages.summary import Figures
 
 KEYS_A_RANGE, MOST_KEYS_A_RANGE = 1 << 19, 1 << 22  # 16 bytes each, held about four times over
 TEXTS_A_RANGE, MOST_TEXTS_A_RANGE = 1 << 15, 1 << 19  # texts in clusters, 200 bytes each
 FORESTS_A_MERGE = 8
+FILES_A_ROUTE = 8  # of pairs, 10 MB each
 # What a run leaves for the next, see `Near.kept`. The first three are of use together only.
 UNITS, COMPARED, TALLIES, LINKS = "near-units", "near-compared", "near-tallies", "near-links"
+TEXTS, PROPOSED = "near-texts", "near-proposed"  # of use together
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,10 @@ class Near:
         clusters: see `stages.clusters`.
         figures: numbers for the metrics, with units.
         kept: tables by name for the next run, whatever its files are, if its parameters are the same:
-            it takes over what was found in the components that it has, too, and the pairs and sets of
-            those that changed. They hold text_ids, numbers and hashes only. Pairs are sorted by the
-            components' smallest text_ids; sets are kept by shard, see `stages.known_sets`.
+            it takes over the candidates of texts and what was found in components that it has, too, and
+            the pairs and sets of those that changed. They hold text_ids, numbers and hashes only. Pairs
+            are sorted by the components' smallest text_ids; sets are kept by shard, see
+            `stages.known_sets`.
     """
 
     pairs: list[str]
@@ -92,7 +95,9 @@ def find_near(
             COMPARED: [part.found for part in both],
             TALLIES: [part.tallies for part in both],
             LINKS: [part.found for part in linked],
-            **stages.sets_to_keep(),
+            TEXTS: [part.texts for part in stages.newcomers],
+            PROPOSED: [part.proposed for part in kept],
+            **stages.shingles.to_keep(),
         },
     )
 
@@ -121,23 +126,11 @@ class _NearStages:
 
     def __post_init__(self) -> None:
         self.figures: Figures = {}
-        self.segments: dict[int, list[Segment]] = {shard.number: [] for shard in self.scanned.shards}
-        for segment in self.scanned.segments:
-            self.segments[segment.shard].append(segment)
-        self.routed: list[str] = []
-        self.compared: dict[int, list[str]] = {}
-        self.kept_sets = [tuple(self.given.get(name, ())) for name in self._names_of_sets()]
-
-    def _names_of_sets(self) -> list[str]:
-        # Under which names the sets of each shard are kept, "" if they are not. A shard is known by its
-        # first segment: texts that it has not cannot be found there.
-        firsts = (self.segments[shard.number][:1] for shard in self.scanned.shards)
-        return ["".join(f"sets-{segment.name}" for segment in first if segment.name) for first in firsts]
-
-    def sets_to_keep(self) -> dict[str, list[str]]:
-        """The files of sets by name, those of named shards."""
-        named = zip(self._names_of_sets(), self.kept_sets, strict=True)
-        return {name: list(files) for name, files in named if name and files}
+        self.newcomers: list[Newcomers] = []
+        self.grown = False
+        self.routed_links: list[str] = []
+        self.compared: dict[int, Verified] = {}
+        self.shingles = Shingles(self.scanned, self.parameters, self.engine, self.work, self.given)
 
     def path(self, stage: str, name: object) -> str:
         return str(
@@ -146,12 +139,24 @@ class _NearStages:
 
     def candidates(self) -> list[str]:
         with self.progress.stage("candidates") as counts:
+            items: list[tuple[Any, ...]] = [
+                (span, result, self.path("newcomers", i))
+                for i, (span, result) in enumerate(zip(self.scanned.keys, self.scanned.texts, strict=True))
+            ]
+            earlier = self.given.get(TEXTS, ()) if PROPOSED in self.given else ()
+            self.newcomers = self.engine.map("candidates", find_newcomers, items, earlier=earlier)
+            # Without the bands of a text that is gone nobody knows what its groups proposed with it.
+            self.grown = bool(earlier) and not any(part.gone for part in self.newcomers)
             rows = sum(segment.documents for segment in self.scanned.segments) * self.parameters.bands
             ranges = ranges_for(rows, KEYS_A_RANGE, MOST_KEYS_A_RANGE)
-            items = [(span, self.path("candidates", i)) for i, span in enumerate(ranges)]
-            proposed = self.engine.map("candidates", propose, items, segments=self.scanned.segments)
-            counts["star_edges"] = sum(n for _, n in proposed)
-        self.figures["star_edges"] = counts["star_edges"], "edges"
+            proposed = self.engine.map(
+                "candidates",
+                propose,
+                [(span, self.path("candidates", i)) for i, span in enumerate(ranges)],
+                segments=self.scanned.segments,
+                new=[part.new for part in self.newcomers] if self.grown else None,
+            )
+            counts["edges"] = sum(n for _, n in proposed)
         return [path for path, _ in proposed]
 
     def sketches(self, candidates: Sequence[str]) -> list[Survivors]:
@@ -161,9 +166,17 @@ class _NearStages:
             half = self.engine.map("sketches", attach_left, items, candidates=candidates, **shared)
             items = [(span, self.path("kept", i)) for i, span in enumerate(self.scanned.keys)]
             kept = self.engine.map(
-                "sketches", filter_right, items, half_joined=half, floor=self.near.floor, **shared
+                "sketches",
+                filter_right,
+                items,
+                half_joined=half,
+                floor=self.near.floor,
+                earlier=self.given[PROPOSED] if self.grown else (),
+                **shared,
             )
             counts |= {"pairs": sum(k.compared for k in kept), "kept": sum(k.kept for k in kept)}
+            counts["reused"] = sum(k.known for k in kept)
+        self.figures["star_edges"] = sum(k.star_edges for k in kept), "edges"
         self.figures["candidate_pairs"] = counts["pairs"], "pairs"
         self.figures["pairs_dropped_by_sketch"] = counts["pairs"] - counts["kept"], "pairs"
         return kept
@@ -206,54 +219,31 @@ class _NearStages:
             counts["texts"] = sum(part.texts for part in assigned)
             counts["reused"] = sum(part.known_texts for part in assigned)
             wanted = [part.wanted for part in assigned] if counts["texts"] else []
-            sets, counts["read"] = self._find_sets("sets", wanted)
-            named = self._name_sources(assigned) if counts["reused"] else []
+            known = [part.known for part in assigned] if counts["reused"] else []
+            found = self.shingles.find("sets", wanted, known)
+            counts["read"] = found.read
         # All that an audit which knows nothing reads again, whatever was reused.
         self.figures["texts_read_again"] = counts["texts"] + counts["reused"], "texts"
-        return _There(assigned, sets, made.known, named)
+        return _There(assigned, found.sets, made.known, found.named)
 
-    def _find_sets(self, stage: str, wanted: Sequence[str]) -> tuple[list[str], int]:
-        # The sets of wanted texts, and how many texts were read for them.
-        if not wanted:
-            return [], 0
-        shards = self.scanned.shards
-        items = [
-            (shard, self.segments[shard.number], kept, self.path(f"{stage}-sets", shard.number))
-            for shard, kept in zip(shards, self.kept_sets, strict=True)
-        ]
-        found = self.engine.map(
-            stage,
-            find_sets,
-            items,
-            costs=[shard.size_bytes for shard in shards],
-            places=self.scanned.places,
-            wanted=wanted,
-            parameters=self.parameters,
+    def _route(self, made: Plan) -> tuple[list[str], list[str]]:
+        # The pairs and the links of an earlier run in the blocks of this one.
+        routed = []
+        for name in (COMPARED, LINKS):
+            files = self.earlier.get(name, ()) if made.compared else ()
+            parts = [files[i : i + FILES_A_ROUTE] for i in range(0, len(files), FILES_A_ROUTE)]
+            routed.append([(part, self.path("routed", f"{name}-{i}")) for i, part in enumerate(parts)])
+        done = self.engine.map(
+            "compare", route, [*routed[0], *routed[1]], cuts=made.cuts, changed=made.changed
         )
-        self.kept_sets = [part.kept for part in found]
-        return [path for part in found for path in part.sets], sum(part.read for part in found)
-
-    def _name_sources(self, assigned: Sequence[Assigned]) -> list[str]:
-        items = [
-            (shard, self.segments[shard.number], self.path("named", shard.number))
-            for shard in self.scanned.shards
-            if self.segments[shard.number]
-        ]
-        known = [part.known for part in assigned]
-        written = self.engine.map("sets", name_sources, items, places=self.scanned.places, known=known)
-        return [path for paths in written for path in paths]
-
-    def _route(self, made: Plan) -> list[str]:
-        files = [*self.earlier.get(COMPARED, ()), *self.earlier.get(LINKS, ())] if made.compared else []
-        items = [(file, self.path("routed", i)) for i, file in enumerate(files)]
-        return self.engine.map("compare", route, items, cuts=made.cuts, changed=made.changed)
+        return done[: len(routed[0])], done[len(routed[0]) :]
 
     def pairs(self, made: Plan, there: _There) -> tuple[list[Verified], list[Verified]]:
         numbers = sorted({pair for part in there.assigned for pair in part.block_pairs})
         with self.progress.stage("compare") as counts:
             items = [(pair, self.path("pairs", pair)) for pair in numbers]
             edges = [part.edges for part in there.assigned]
-            self.routed = self._route(made)
+            routed, self.routed_links = self._route(made)
             verified = self.engine.map(
                 "compare",
                 verify,
@@ -261,9 +251,9 @@ class _NearStages:
                 edges=edges,
                 sets=there.sets,
                 near=self.near,
-                routed=self.routed,
+                routed=routed,
             )
-            self.compared = {pair: [part.found] for pair, part in zip(numbers, verified, strict=True)}
+            self.compared = dict(zip(numbers, verified, strict=True))
             recalled = self.engine.map(
                 "compare",
                 recall,
@@ -293,9 +283,10 @@ class _NearStages:
     def links(self, clusters: Clusters, there: _There, recalled: Sequence[Verified]) -> list[Linked]:
         with self.progress.stage("links") as counts:
             items = [
-                (pair, self.path("links", pair), self.compared.get(pair, ())) for pair in clusters.block_pairs
+                (pair, self.path("links", pair), self._texts_of(pair, there), self._found_of(pair))
+                for pair in clusters.block_pairs
             ]
-            linked = self._measure(items, clusters.links, there.sets, self.routed)
+            linked = self._measure(items, clusters.links, self.routed_links)
             looked_up = self.engine.map(
                 "links",
                 recall_links,
@@ -317,18 +308,27 @@ class _NearStages:
                     [(looked_up, self.path("relinked", 0))],
                     permutations=self.near.permutations,
                 )[0]
-                sets, _ = self._find_sets("links", [again.wanted])
-                relinked = [(pair, self.path("missing-links", pair)) for pair in again.block_pairs]
-                linked += self._measure(relinked, again.links, sets, ())
+                sets = self.shingles.find("links", [again.wanted]).sets
+                relinked = [(pair, self.path("missing-links", pair), sets) for pair in again.block_pairs]
+                linked += self._measure(relinked, again.links, ())
                 counts["texts"] = again.texts
         return linked + [part.linked for part in looked_up]
 
-    def _measure(
-        self, items: Sequence[tuple[Any, ...]], links: str, sets: Sequence[str], routed: Sequence[str]
-    ) -> list[Linked]:
-        return self.engine.map(
-            "links", measure_links, items, links=[links], sets=sets, near=self.near, routed=routed
-        )
+    def _texts_of(self, pair: int, there: _There) -> Sequence[str]:
+        # Tables that hold the texts of two blocks: those of these blocks alone where they were written.
+        blocks = {pair >> 32, pair & 0xFFFFFFFF}
+        found = [
+            self.compared[block << 32 | block].texts
+            for block in blocks
+            if block << 32 | block in self.compared
+        ]
+        return found if len(found) == len(blocks) else there.sets
+
+    def _found_of(self, pair: int) -> Sequence[str]:
+        return [self.compared[pair].found] if pair in self.compared else []
+
+    def _measure(self, items: Sequence[tuple[Any, ...]], links: str, routed: Sequence[str]) -> list[Linked]:
+        return self.engine.map("links", measure_links, items, links=[links], near=self.near, routed=routed)
 
     def exposures(
         self, verified: Sequence[Verified], clusters: Clusters, linked: Sequence[Linked]

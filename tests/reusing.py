@@ -12,8 +12,8 @@ from unittest.mock import patch
 import polars as pl
 
 from pipeline.artifacts import frame
-from pipeline.near import COMPARED, LINKS, TALLIES, UNITS, Near, find_near
-from pipeline.stages import pairs, units
+from pipeline.near import COMPARED, LINKS, PROPOSED, TALLIES, TEXTS, UNITS, Near, find_near
+from pipeline.stages import newcomers, pairs, sketches, units
 from pipeline.stages.comparison import FOUND
 from tests.audits import Audited, audit, without_dask, write_rows
 from tests.nights import named
@@ -27,6 +27,7 @@ BY_FOLDER: dict[str, Any] = {
 }
 
 _SCHEMAS = {UNITS: units.UNITS, COMPARED: FOUND, TALLIES: pairs.TALLIES, LINKS: FOUND}
+_SCHEMAS |= {TEXTS: newcomers.TEXT_IDS, PROPOSED: sketches.PROPOSED}
 _EMPTY = {name: frame(schema.empty_table()) for name, schema in _SCHEMAS.items()}
 
 

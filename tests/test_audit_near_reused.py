@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ArtifactError
-from pipeline.near import COMPARED, LINKS, TALLIES, UNITS
+from pipeline.near import COMPARED, LINKS, PROPOSED, TALLIES, TEXTS, UNITS
 from tests import corpus
 from tests.reusing import Files, audit_given, check_same, second_night, write_files
 
@@ -171,11 +171,37 @@ def test_what_a_run_took_over_it_hands_on(tmp_path: Path) -> None:
 def test_tables_without_which_nothing_is_known(tmp_path: Path, missing: str) -> None:
     inputs = write_files(tmp_path / "in", {"x/a": OTHERS})
     one = audit_given(inputs, tmp_path, "one", {})
-    rest = {name: paths for name, paths in one.kept.items() if name != missing}
+    rest = {name: paths for name, paths in one.kept.items() if name not in (missing, PROPOSED)}
     two = audit_given(inputs, tmp_path, "two", rest)
     check_same(one, two)
     assert two.counts | {"sets": {}} == one.counts | {"sets": {}}
     assert two.sets() == one.sets()
+
+
+@pytest.mark.parametrize("missing", [TEXTS, PROPOSED])
+def test_tables_without_which_all_groups_propose_again(tmp_path: Path, missing: str) -> None:
+    first = {"x/a": [*OTHERS, *CHAIN[:3]]}
+    inputs = write_files(tmp_path / "in", first)
+    one = audit_given(inputs, tmp_path, "one", {})
+    assert one.reused("sketches") == 0
+    inputs = write_files(tmp_path / "in", first | {"x/b": CHAIN[3:]})
+    fresh = audit_given(inputs, tmp_path, "fresh", {})
+    whole = audit_given(inputs, tmp_path, "whole", one.kept)
+    rest = audit_given(inputs, tmp_path, "rest", {k: v for k, v in one.kept.items() if k != missing})
+    for night in (whole, rest):
+        check_same(fresh, night)
+    assert (whole.reused("sketches") > 0, rest.reused("sketches")) == (True, 0)
+    assert whole.counts["candidates"]["edges"] < rest.counts["candidates"]["edges"]
+
+
+def test_a_text_that_is_gone_makes_all_groups_propose_again(tmp_path: Path) -> None:
+    first: Files = {"x/a": CHAIN, "x/b": [*CHAIN[1:3], *OTHERS]}
+    fresh, given_ = second_night(tmp_path, first, {"x/b": [*CHAIN[1:3], *OTHERS]})
+    assert given_.counts["candidates"] == fresh.counts["candidates"]
+    assert given_.reused("sketches") == 0
+    # A file that is gone whose texts are all there still takes nothing with it.
+    again, moved = second_night(tmp_path / "moved", first, {"z/c": [*OTHERS, *CHAIN]})
+    assert (moved.counts["candidates"]["edges"], again.counts["candidates"]["edges"] > 0) == (0, True)
 
 
 def test_links_that_are_not_known_are_measured(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_nights_in_a_row_write_what_full_runs_write(
     for _ in range(2):
         corpora.append(data.draw(changed(corpora[-1])))
     texts = [{name: [POOL[i] for i in rows] for name, rows in files.items()} for files in corpora]
-    forget = data.draw(st.sampled_from([None, None, "sets-", "near-links", "near-units"]))
+    forget = data.draw(st.sampled_from([None, None, "sets-", "near-links", "near-units", "near-texts"]))
     limits = {"BLOCK_TOKENS": block_tokens, "SEGMENT_ROWS": 5}
     limits |= {"MOST_FILES": 1, "FLUSH_BYTES": 700, "KEY_GROUP_BYTES": 900} if small else {}
     shard_bytes = APART if small else 1 << 25

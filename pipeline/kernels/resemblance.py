@@ -37,6 +37,35 @@ def agreeing(sketches: NDArray[np.uint64], one: int, two: int) -> int:
 
 
 @kernel
+def agreements(
+    columns: NDArray[np.uint8],
+    one: int,
+    first: int,
+    stop: int,
+    part: NDArray[np.uint8],
+    agreement: NDArray[np.int64],
+) -> None:
+    """In how many places the sketch of a text agrees with each of those from `first` to `stop`.
+
+    Args:
+        columns: uint8[p, n], the n sketches, place by place: so one instruction compares a place of
+            dozens of texts, and a pair takes a quarter of the time it takes with `agreeing`.
+        part: uint8[n], scratch; agreement: int64[n], out, from `first` to `stop`.
+    """
+    # Slices from their beginnings: where an index might be negative, nothing is done side by side.
+    counts, total = part[first:stop], agreement[first:stop]
+    total[:] = 0
+    for begin in range(0, len(columns), 255):  # what a byte counts
+        counts[:] = 0
+        for k in range(begin, min(begin + 255, len(columns))):
+            row, value = columns[k, first:stop], columns[k, one]
+            for y in range(len(counts)):
+                counts[y] += np.uint8(row[y] == value)
+        for y in range(len(counts)):
+            total[y] += np.int64(counts[y])
+
+
+@kernel
 def _largest(labels: NDArray[np.int64], first: int, stop: int, tally: NDArray[np.int64]) -> int:
     # The label most texts of [first, stop) have; of equally frequent ones the smallest.
     for i in range(first, stop):
@@ -53,7 +82,7 @@ def _largest(labels: NDArray[np.int64], first: int, stop: int, tally: NDArray[np
 
 @kernel
 def look_again(
-    sketches: NDArray[np.uint64],
+    columns: NDArray[np.uint8],
     starts: NDArray[np.int64],
     labels: NDArray[np.int64],
     least: int,
@@ -64,6 +93,7 @@ def look_again(
     tally: NDArray[np.int64],
     sent: NDArray[np.int64],
     agreement: NDArray[np.int64],
+    part: NDArray[np.uint8],
     left_out: NDArray[np.bool_],
     cut_short: NDArray[np.bool_],
     left: NDArray[np.int64],
@@ -72,14 +102,14 @@ def look_again(
     """Propose, for texts outside their component's largest cluster, the best others by sketch.
 
     Args:
-        sketches: uint64[n, w], see `words`, the texts in order of their components.
+        columns: see `agreements`, the texts in order of their components.
         starts: int64[components + 1], where components begin.
         labels: int64[n], each text's cluster so far: the number of its first text.
-        least: bytes two sketches must agree in, padding included.
+        least: places two sketches must agree in.
         tries: int64[components], the most partners proposed for a text that is alone so far.
         scouts: how many texts look again for a cluster; tries_of_scout: partners for each.
         budget: sketches compared in a component at the most, spent in the order of the texts.
-        tally, sent, agreement: int64[n], scratch.
+        tally, sent, agreement: int64[n], scratch; part: uint8[n], scratch.
         left_out: bool[n], in and out, set for texts left out because the budget was spent.
         cut_short: bool[n], in and out, set for texts alone that had more alike partners than tries,
             or no budget.
@@ -92,7 +122,7 @@ def look_again(
     Cost: texts alone and scouts, times texts of the component, up to the budget.
     """
     pairs = 0
-    levels = np.zeros(8 * sketches.shape[1] + 1, np.int64)
+    levels = np.zeros(len(columns) + 1, np.int64)
     for c in range(len(starts) - 1):
         first, stop = starts[c], starts[c + 1]
         main, spent = _largest(labels, first, stop, tally), 0
@@ -109,9 +139,11 @@ def look_again(
                 continue
             spent += stop - first
             levels[:] = 0
+            agreements(columns, x, first, stop, part, agreement)
             for y in range(first, stop):
-                agreement[y] = agreeing(sketches, x, y) if labels[y] != labels[x] else -1
-                if agreement[y] >= least:
+                if labels[y] == cluster:
+                    agreement[y] = -1
+                elif agreement[y] >= least:
                     levels[agreement[y]] += 1
             cut, room = len(levels), tries[c] if alone else tries_of_scout
             cut_short[x] = alone and np.sum(levels) > tries[c]

@@ -39,7 +39,7 @@ class Texts:
     """Texts that are compared.
 
     Attributes:
-        rows: one row each, with text_id, doc_id, root, copies, n_tokens and source at least.
+        rows: one row each, by text_id, with doc_id, root, copies, n_tokens and source at least.
         sizes: int64, shingles of each.
     """
 
@@ -67,6 +67,16 @@ class Comparison:
             np.concatenate([self.jaccard, other.jaccard]),
         )
 
+    def of(self, which: NDArray[np.int64] | NDArray[np.bool_]) -> Comparison:
+        """Some of these pairs."""
+        return Comparison(self.left[which], self.right[which], self.shared[which], self.jaccard[which])
+
+    def in_order(self, texts: int) -> Comparison:
+        """The same with left < right, by left, then by right; `texts` is more than any number."""
+        left, right = np.minimum(self.left, self.right), np.maximum(self.left, self.right)
+        order = np.argsort(left * texts + right)
+        return Comparison(left[order], right[order], self.shared[order], self.jaccard[order])
+
 
 def counted(
     texts: Texts, one: NDArray[np.int64], two: NDArray[np.int64], shared: NDArray[np.int64]
@@ -93,51 +103,48 @@ def recalled(rows: pa.Table, found: pa.Table) -> tuple[Texts, Comparison]:
 
 def write_pair_rows(texts: Texts, found: Comparison, keep: NDArray[np.bool_], path: str) -> str:
     """Write some of the pairs with their documents and sources, by doc_a."""
-    doc_id, sizes = uint64(texts.rows, "doc_id"), texts.sizes
-    one, two = found.left[keep], found.right[keep]
-    first = doc_id[one] < doc_id[two]
-    a, b = np.where(first, one, two), np.where(first, two, one)
-    order = np.lexsort((doc_id[b], doc_id[a]))
+    doc_id, sizes, n = uint64(texts.rows, "doc_id"), texts.sizes, len(texts.sizes)
+    rank = np.empty(n, np.int64)
+    rank[np.argsort(doc_id)] = np.arange(n)
+    found = found.of(keep)
+    first = rank[found.left] < rank[found.right]
+    a, b = np.where(first, found.left, found.right), np.where(first, found.right, found.left)
+    order = np.argsort(rank[a] * n + rank[b])
     a, b = a[order], b[order]
-    shared, sources = found.shared[keep][order], texts.rows.column("source")
+    shared, sources = found.shared[order], texts.rows.column("source").combine_chunks()
     table = table_of(
         COMPARED,
         doc_id[a],
         doc_id[b],
-        found.jaccard[keep][order],
+        found.jaccard[order],
         shared / sizes[a],
         shared / sizes[b],
         shared,
-        sources.take(pa.array(a)).combine_chunks(),
-        sources.take(pa.array(b)).combine_chunks(),
+        sources.take(pa.array(a)),
+        sources.take(pa.array(b)),
     )
     return write_work(table, path, "doc_a")
 
 
 def write_similar(texts: Texts, found: Comparison, path: str) -> str:
-    """Write all pairs but those that sizes ruled out, as `SIMILAR`."""
-    compared = found.shared >= 0
-    left, right = texts.text_id[found.left[compared]], texts.text_id[found.right[compared]]
-    order = np.argsort(left)
-    table = table_of(SIMILAR, left[order], right[order], found.jaccard[compared][order])
+    """Write all pairs but those that sizes ruled out, as `SIMILAR`; they must be in order."""
+    found = found.of(found.shared >= 0)
+    table = table_of(SIMILAR, texts.text_id[found.left], texts.text_id[found.right], found.jaccard)
     return write_work(table, path, "left")
 
 
 def write_found(texts: Texts, found: Comparison, path: str) -> str:
-    """Write the same pairs as `FOUND`."""
-    compared = found.shared >= 0
-    left, right = found.left[compared], found.right[compared]
-    swap = texts.text_id[left] > texts.text_id[right]
-    left, right = np.where(swap, right, left), np.where(swap, left, right)
-    root = uint64(texts.rows, "root")[left]
-    order = np.lexsort((left, root))
-    left, right = left[order], right[order]
+    """Write the same pairs as `FOUND`; they must be in order."""
+    found = found.of(found.shared >= 0)
+    root = uint64(texts.rows, "root")[found.left]
+    order = np.argsort(root, kind="stable")
+    left, right = found.left[order], found.right[order]
     table = table_of(
         FOUND,
         root[order],
         texts.text_id[left],
         texts.text_id[right],
-        found.shared[compared][order],
+        found.shared[order],
         texts.sizes[left],
         texts.sizes[right],
     )

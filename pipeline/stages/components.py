@@ -40,6 +40,7 @@ from pipeline.stages.units import UNITS, fingerprints, known_units
 
 BLOCK_TOKENS = 4 << 20  # shingles of a block, at 8 bytes each: 32 MiB
 FOREST = pa.schema([("left", pa.uint64()), ("right", pa.uint64())])
+EDGE_ENDS = pa.schema([("left", pa.uint64()), ("right", pa.uint64())])
 LABELS = pa.schema([("text_id", pa.uint64()), ("root", pa.uint64()), ("known", pa.bool_())])
 CUTS = pa.schema([("first_root", pa.uint64()), ("first_block", pa.uint64()), ("parts", pa.uint64())])
 ROOTS = pa.schema([("root", pa.uint64())])
@@ -103,9 +104,10 @@ def components(
         The nodes, sorted; for each the smallest node of its component; for each edge whether
         it belongs to a spanning forest.
     """
-    nodes, place = np.unique(np.concatenate([left, right]), return_inverse=True)
+    # Looked up, and not from `return_inverse`, which sorts all ends with their places.
+    nodes = np.unique(np.concatenate([left, right]))
     parent, joins = np.empty(len(nodes), np.int64), np.empty(len(left), np.bool_)
-    unite(place[: len(left)].astype(np.int64), place[len(left) :].astype(np.int64), parent, joins)
+    unite(np.searchsorted(nodes, left), np.searchsorted(nodes, right), parent, joins)
     return nodes, nodes[parent], joins
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import KeyRange, read_ranges, read_work, uint64, write_work
+from pipeline.artifacts import KeyRange, read_ranges, read_work, uint64
 from pipeline.stages.components import KNOWN, NO_BLOCK
 from pipeline.stages.inputs import Shard
 from pipeline.stages.places import Places
@@ -17,41 +17,37 @@ from pipeline.stages.scan import Segment
 NAMED = pa.schema([*KNOWN, ("source", pa.large_string())])
 
 
-def name_sources(
-    shard: Shard, segments: Sequence[Segment], path: str, *, places: str, known: Sequence[str]
-) -> list[str]:
-    """Write the known texts of a shard with their sources.
-
-    Args:
-        segments: of the shard. known: tables of `KNOWN` sorted by doc_id.
-
-    Returns:
-        The written file, sorted by root, if there are such texts.
-    """
-    located = Places(places)
+def known_of_shard(shard: Shard, located: Places, known: Sequence[str]) -> pa.Table:
+    """The known texts whose documents are in a shard, by doc_id, from tables of `KNOWN` sorted by it."""
     firsts, counts = located.first_docs(shard.number), located.rows(shard.number)
-    span = int(firsts[0]), int(firsts[-1]) + int(counts[-1])
-    table = read_ranges(known, "doc_id", span, KNOWN)
-    if not len(table):
-        return []
-    table = table.take(pa.array(np.argsort(uint64(table, "doc_id"))))
-    doc_id = uint64(table, "doc_id")
-    table = table.append_column("source", sources_of(doc_id, shard, segments, located))
-    by_root = np.argsort(uint64(table, "root"), kind="stable")
-    return [write_work(table.take(pa.array(by_root)), path, "root")]
+    if not known or not len(firsts):
+        return KNOWN.empty_table()
+    table = read_ranges(known, "doc_id", (int(firsts[0]), int(firsts[-1]) + int(counts[-1])), KNOWN)
+    return table.take(pa.array(np.argsort(uint64(table, "doc_id"))))
 
 
-def sources_of(
-    doc_id: NDArray[np.uint64], shard: Shard, segments: Sequence[Segment], located: Places
-) -> pa.ChunkedArray:
-    """The sources of documents of a shard (doc_ids sorted) from its segments."""
-    sources = [pa.chunked_array([], pa.large_string())]
-    for segment in segments:
-        rows = read_work(f"{segment.path}/documents.parquet", ["piece", "row", "source"])
-        here = located.doc_ids(shard.number, *(rows.column(name).to_numpy() for name in ("piece", "row")))
-        mine = doc_id[np.searchsorted(doc_id, here[0]) : np.searchsorted(doc_id, here[-1], side="right")]
-        sources.append(rows.column("source").take(pa.array(np.searchsorted(here, mine))))
-    return pa.chunked_array([chunk for column in sources for chunk in column.chunks], pa.large_string())
+class Sources:
+    """The sources of a shard's documents, read from its segments when they are first asked for."""
+
+    def __init__(self, shard: Shard, segments: Sequence[Segment], located: Places) -> None:
+        self._shard, self._segments, self._located = shard, segments, located
+        self._held: tuple[NDArray[np.uint64], pa.Array] | None = None
+
+    def of(self, doc_id: NDArray[np.uint64]) -> pa.Array:
+        """Those of some documents of the shard."""
+        if self._held is None:
+            self._held = self._read()
+        here, sources = self._held
+        return sources.take(pa.array(np.searchsorted(here, doc_id)))
+
+    def _read(self) -> tuple[NDArray[np.uint64], pa.Array]:
+        ids, sources = [np.zeros(0, np.uint64)], [pa.array([], pa.large_string())]
+        for segment in self._segments:
+            rows = read_work(f"{segment.path}/documents.parquet", ["piece", "row", "source"])
+            places = (rows.column(name).to_numpy() for name in ("piece", "row"))
+            ids.append(self._located.doc_ids(self._shard.number, *places))
+            sources += rows.column("source").chunks
+        return np.concatenate(ids), pa.concat_arrays(sources)
 
 
 def read_named(paths: Sequence[str], roots: KeyRange) -> pa.Table:

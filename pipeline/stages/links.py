@@ -85,21 +85,22 @@ class Relinked:
 def measure_links(
     pair: int,
     path: str,
+    sets: Sequence[str],
     compared: Sequence[str] = (),
     *,
     links: Sequence[str],
-    sets: Sequence[str],
     near: NearConfig,
     routed: Sequence[str] = (),
 ) -> Linked:
     """Compare cluster members with their representatives.
 
     Args:
+        sets: tables by block, see `blocks.read_blocks`.
         compared: tables of `FOUND` of these blocks' pairs that are compared already.
         links: tables of links sorted by pair of blocks; `left` is the representative.
-        routed: pairs that an earlier run compared, see `routed`.
+        routed: links that an earlier run compared, see `routed`.
     """
-    known = [read_work(found) for found in compared]
+    known = [read_work(found, ("left", "right", "shared")) for found in compared]
     known += [read_range(found, "blocks", (pair, pair + 1)) for found in routed]
     blocks = read_blocks(sets, pair, near.permutations, known)
     table = read_ranges(links, "blocks", (pair, pair + 1), BLOCK_EDGES)
@@ -153,6 +154,7 @@ def recall_links(
 def _write(
     texts: Texts, found: Comparison, member: NDArray[np.uint64], near: NearConfig, path: str
 ) -> Linked:
+    found = found.in_order(len(texts.sizes))
     one, two = texts.text_id[found.left], texts.text_id[found.right]
     # A text is a member once and never a member where it is a representative.
     member_of = np.where(np.isin(one, member), one, two)

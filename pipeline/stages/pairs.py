@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from pipeline.artifacts import KeyRange, read_ranges, table_of, uint64, write_output, write_work
 from pipeline.config import NearConfig
 from pipeline.errors import ArtifactError
+from pipeline.kernels.union_find import unite
 from pipeline.schemas import PAIRS
-from pipeline.stages.blocks import compare, numbers_of, read_blocks
+from pipeline.stages.blocks import compare, numbers_of, read_blocks, write_texts
 from pipeline.stages.comparison import (
     COMPARED,
     FOUND,
@@ -29,7 +30,7 @@ from pipeline.stages.comparison import (
     write_pair_rows,
     write_similar,
 )
-from pipeline.stages.components import BLOCK_EDGES, components
+from pipeline.stages.components import BLOCK_EDGES
 from pipeline.stages.known import read_named
 from pipeline.stages.routed import ROUTED
 from pipeline.stages.runs import starts_of_runs
@@ -63,6 +64,8 @@ class Verified:
         similar: all compared pairs, as text_ids, but those that their sizes alone rule out.
         nodes: their texts. best: each text's highest similarity among them, sorted by text_id.
         found, tallies: `similar` and the counts below by component, for the next run.
+        texts: the block's texts with the places of their sets, see `blocks.write_texts`; of two blocks
+            and of what was recalled there is no such table.
         compared, looked_again, at_floor, at_threshold: numbers of pairs.
         left_out: texts that the second look had no budget for.
         unsettled: texts still alone whose second look ended before all alike texts were compared.
@@ -75,18 +78,13 @@ class Verified:
     best: str
     found: str
     tallies: str
+    texts: str
     compared: int
     looked_again: int
     at_floor: int
     at_threshold: int
     left_out: int
     unsettled: int
-
-
-def _best(text_id: NDArray[np.uint64], jaccard: NDArray[np.float64]) -> pa.Table:
-    order = np.lexsort((-jaccard, text_id))
-    first = order[starts_of_runs(text_id[order])]
-    return table_of(BEST, text_id[first], jaccard[first])
 
 
 def verify(
@@ -111,13 +109,15 @@ def verify(
     ends = numbers_of(blocks, uint64(table, "left")), numbers_of(blocks, uint64(table, "right"))
     found = compare(blocks, *ends, near.floor)
     again = left_out = cut_short = np.zeros(0, np.int64)
+    there = ""
     if pair >> 32 == pair & 0xFFFFFFFF:
+        there = write_texts(blocks, f"{path}-texts.parquet")
         look = second_look(blocks, found, near)
         found, again = found.and_also(look.found), look.found.left
         left_out, cut_short = look.left_out, look.cut_short
-    unsettled = cut_short[~np.isin(cut_short, _paired(found, near.threshold))]
+    unsettled = cut_short[_best(found, near.threshold, len(blocks.sizes))[cut_short] < 0]
     counted = found.left[found.shared >= 0], found.left, again, left_out, unsettled
-    return _write(blocks, found, _tallies(uint64(blocks.rows, "root"), counted), near, path)
+    return _write(blocks, found, _tallies(uint64(blocks.rows, "root"), counted), near, path, there)
 
 
 def recall(
@@ -160,9 +160,13 @@ def _of_roots(table: pa.Table, known: NDArray[np.uint64]) -> pa.Table:
     return table.filter(pa.array(known[at] == root)) if len(known) else table.slice(0, 0)
 
 
-def _paired(found: Comparison, threshold: float) -> NDArray[np.int64]:
-    close = found.jaccard >= threshold
-    return np.unique(np.concatenate([found.left[close], found.right[close]]))
+def _best(found: Comparison, threshold: float, texts: int) -> NDArray[np.float64]:
+    # Each text's highest similarity at or above the threshold; -1 if it has none.
+    best = np.full(texts, -1.0)
+    found = found.of(found.jaccard >= threshold)
+    for ends in (found.left, found.right):
+        np.maximum.at(best, ends, found.jaccard)
+    return best
 
 
 def _tallies(root: NDArray[np.uint64], counted: Sequence[NDArray[np.int64]]) -> pa.Table:
@@ -172,27 +176,35 @@ def _tallies(root: NDArray[np.uint64], counted: Sequence[NDArray[np.int64]]) -> 
     return table_of(TALLIES, roots, *counts)
 
 
-def _write(texts: Texts, found: Comparison, tallies: pa.Table, near: NearConfig, path: str) -> Verified:
-    close = found.jaccard >= near.threshold
-    left, right = texts.text_id[found.left[close]], texts.text_id[found.right[close]]
-    joins = components(left, right)[2]
-    best = _best(np.concatenate([left, right]), np.tile(found.jaccard[close], 2))
+def _write(
+    texts: Texts, found: Comparison, tallies: pa.Table, near: NearConfig, path: str, there: str = ""
+) -> Verified:
+    found = found.in_order(len(texts.sizes))
+    close = found.of(found.jaccard >= near.threshold)
+    parent, joins = np.empty(len(texts.sizes), np.int64), np.empty(len(close.left), np.bool_)
+    unite(close.left, close.right, parent, joins)
+    best = _best(close, near.threshold, len(texts.sizes))
+    paired = np.flatnonzero(best >= 0)
     at_floor = found.jaccard >= near.floor
-    nodes = texts.rows.select(NODES.names).take(pa.array(_paired(found, near.threshold)))
+    nodes = texts.rows.select(NODES.names).take(pa.array(paired))
     tallies = tallies.take(pa.array(np.argsort(uint64(tallies, "root"), kind="stable")))
     total = {name: int(tallies.column(name).to_numpy().sum()) for name in _COUNTS}
     return Verified(
         write_pair_rows(texts, found, at_floor, f"{path}-pairs.parquet"),
-        write_work(table_of(MEMBER_EDGES, left[joins], right[joins]), f"{path}-edges.parquet"),
+        write_work(
+            table_of(MEMBER_EDGES, *(texts.text_id[end[joins]] for end in (close.left, close.right))),
+            f"{path}-edges.parquet",
+        ),
         write_similar(texts, found, f"{path}-similar.parquet"),
         write_work(nodes.cast(NODES), f"{path}-nodes.parquet"),
-        write_work(best, f"{path}-best.parquet", "text_id"),
+        write_work(table_of(BEST, texts.text_id[paired], best[paired]), f"{path}-best.parquet", "text_id"),
         write_found(texts, found, f"{path}-found.parquet"),
         write_work(tallies, f"{path}-tallies.parquet", "root"),
+        there,
         total["compared"],
         total["looked_again"],
         int(np.count_nonzero(at_floor)),
-        int(np.count_nonzero(close)),
+        len(close.left),
         total["left_out"],
         total["unsettled"],
     )

@@ -6,6 +6,8 @@ that changed, too, or where components merged, pairs are compared again, which c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 
@@ -13,15 +15,17 @@ from pipeline.artifacts import read_work, table_of, uint64, write_work
 from pipeline.stages.components import block_of, block_pairs
 
 ROUTED = pa.schema([*((name, pa.uint64()) for name in ("blocks", "left", "right")), ("shared", pa.int64())])
+_READ = ("root", "left", "right", "shared")
 
 
-def route(found: str, path: str, *, cuts: str, changed: str) -> str:
+def route(found: Sequence[str], path: str, *, cuts: str, changed: str) -> str:
     """Write the pairs of changed components by pair of blocks.
 
     Args:
-        found: a table of `FOUND`. cuts, changed: see `components.Plan`.
+        found: tables of `FOUND`. cuts, changed: see `components.Plan`.
     """
-    table, roots = read_work(found), uint64(read_work(changed), "root")
+    table = pa.concat_tables(read_work(part, _READ) for part in found)
+    roots = uint64(read_work(changed), "root")
     root = uint64(table, "root")
     at = np.minimum(np.searchsorted(roots, root), len(roots) - 1)
     table = table.filter(pa.array(roots[at] == root))

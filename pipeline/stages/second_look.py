@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from pipeline.artifacts import uint64
 from pipeline.config import NearConfig
 from pipeline.kernels.buffers import rows_of_binary
-from pipeline.kernels.resemblance import look_again, words
+from pipeline.kernels.resemblance import look_again
 from pipeline.kernels.union_find import unite
 from pipeline.sketching import least_agreeing
-from pipeline.stages.blocks import Blocks, compare
+from pipeline.stages.blocks import Blocks, compare, names_of, places_among
 from pipeline.stages.comparison import Comparison
 from pipeline.stages.runs import starts_of_runs
 
@@ -56,7 +56,7 @@ def second_look(sets: Blocks, found: Comparison, near: NearConfig) -> Again:
     order = np.lexsort((sets.text_id, root))
     labels = _clusters(order, found, near.threshold)
     starts = np.append(starts_of_runs(root[order]), len(order))
-    sketches, padding = words(rows_of_binary(sets.rows.column("sketch"), near.permutations)[order])
+    columns = np.ascontiguousarray(rows_of_binary(sets.rows.column("sketch"), near.permutations)[order].T)
     tries = _tries(sets.sizes[order], starts)
     counts = np.diff(starts)
     room = int(np.sum(counts * np.minimum(np.maximum(tries, TRIES_OF_SCOUT), counts)))
@@ -64,10 +64,10 @@ def second_look(sets: Blocks, found: Comparison, near: NearConfig) -> Again:
     tally, sent, agreement = (np.empty(len(order), np.int64) for _ in range(3))
     left_out, cut_short = (np.zeros(len(order), np.bool_) for _ in range(2))
     n = look_again(
-        sketches,
+        columns,
         starts,
         labels,
-        least_agreeing(near.threshold, near.permutations) + padding,
+        least_agreeing(near.threshold, near.permutations),
         tries,
         SCOUTS,
         TRIES_OF_SCOUT,
@@ -75,15 +75,16 @@ def second_look(sets: Blocks, found: Comparison, near: NearConfig) -> Again:
         tally,
         sent,
         agreement,
+        np.empty(len(order), np.uint8),
         left_out,
         cut_short,
         left,
         right,
     )
     one, two = order[np.minimum(left[:n], right[:n])], order[np.maximum(left[:n], right[:n])]
-    known = _pair_names(found.left, found.right, len(order))
-    fresh, first = np.unique(_pair_names(one, two, len(order)), return_index=True)
-    first = first[~np.isin(fresh, known)]
+    known = np.sort(names_of(found.left, found.right, len(order)))
+    fresh, first = np.unique(names_of(one, two, len(order)), return_index=True)
+    first = first[places_among(known, fresh) < 0]
     return Again(compare(sets, one[first], two[first], near.floor), order[left_out], order[cut_short])
 
 
@@ -102,7 +103,3 @@ def _tries(sizes: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.in
     shingles = np.maximum(np.add.reduceat(sizes, starts[:-1]) // np.diff(starts), 1)
     tries: NDArray[np.int64] = np.clip(SHINGLES_A_TEXT // shingles, FEWEST_TRIES, MOST_TRIES)
     return tries
-
-
-def _pair_names(one: NDArray[np.int64], two: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    return np.minimum(one, two) * n + np.maximum(one, two)

@@ -25,6 +25,8 @@ from pipeline.stages.places import Places
 from pipeline.stages.scan import ScanParameters
 
 FLUSH_BYTES = 64 << 20  # shingles held before they are written
+# Where the set of a text is, in tables that have no sets themselves: a file and a row of it.
+PLACE = pa.schema([("file", pa.large_string()), ("at", pa.int64())])
 
 
 def sets_schema(permutations: int) -> pa.Schema:

@@ -45,8 +45,8 @@ def warm() -> None:
     sketches, numbers = words(np.zeros((2, 8), np.uint8))[0], np.arange(2)
     tally, sent, agreement, left, right = (np.zeros(2, np.int64) for _ in range(5))
     flags, starts, tries = np.zeros(2, np.bool_), np.array([0, 2]), np.ones(1, np.int64)
-    scratch = tally, sent, agreement, flags, flags.copy(), left, right
-    look_again(sketches, starts, numbers, 0, tries, 1, 1, 1, *scratch)
+    scratch = tally, sent, agreement, np.empty(2, np.uint8), flags, flags.copy(), left, right
+    look_again(np.zeros((8, 2), np.uint8), starts, numbers, 0, tries, 1, 1, 1, *scratch)
     _warm_sums(sketches, starts)
     _warm_passages(texts.slice(0, 1))
 

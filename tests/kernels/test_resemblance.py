@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.kernels.resemblance import agreeing, look_again, words
+from pipeline.kernels.resemblance import agreeing, agreements, look_again, words
 
 Pairs = set[tuple[int, int]]
 
@@ -26,20 +26,20 @@ def _look(
 ) -> tuple[Pairs, int]:
     """The proposed pairs, and how many texts were left out; `tries` of every component or of each."""
     n = len(sketches)
-    packed, padding = words(sketches)
     left, right = np.empty(n * n, np.int64), np.empty(n * n, np.int64)
     scratch = [np.empty(n, np.int64) for _ in range(3)]
     left_out = np.zeros(n, np.bool_)
     found = look_again(
-        packed,
+        np.ascontiguousarray(sketches.T),
         np.array(starts),
         np.array(labels),
-        least + padding,
+        least,
         np.broadcast_to(np.array(tries, np.int64), len(starts) - 1).copy(),
         scouts,
         100,
         budget,
         *scratch,
+        np.empty(n, np.uint8),
         left_out,
         np.zeros(n, np.bool_),
         left,
@@ -60,6 +60,23 @@ def test_agreement_equals_a_count_of_equal_bytes(width: int, n: int, seed: int) 
             assert agreeing(packed, one, two) - padding == expected
             with np.errstate(over="ignore"):  # wraps on purpose
                 assert agreeing.py_func(packed, one, two) - padding == expected
+
+
+@given(st.integers(1, 600), st.integers(1, 6), st.data())
+def test_agreements_equal_counts_of_equal_bytes(width: int, n: int, data: st.DataObject) -> None:
+    # More places than a byte can count, and few values, so that most of them agree.
+    kinds = data.draw(st.integers(1, 3))
+    sketches = np.random.default_rng(width).integers(0, kinds, (n, width)).astype(np.uint8)
+    first = data.draw(st.integers(0, n - 1))
+    stop = data.draw(st.integers(first, n))
+    found = np.full(n, -7, np.int64)
+    columns = np.ascontiguousarray(sketches.T)
+    agreements(columns, n - 1, first, stop, np.empty(n, np.uint8), found)
+    expected = np.count_nonzero(sketches[first:stop] == sketches[n - 1], axis=1)
+    assert found[first:stop].tolist() == expected.tolist()
+    agreements.py_func(columns, n - 1, first, stop, np.empty(n, np.uint8), found)
+    assert found[first:stop].tolist() == expected.tolist()
+    assert set(found[:first].tolist() + found[stop:].tolist()) <= {-7}
 
 
 def _expected(sketches: NDArray[np.uint8], starts: list[int], labels: list[int], least: int) -> Pairs:

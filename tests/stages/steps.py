@@ -239,7 +239,7 @@ def compared(there: Placed) -> Compared:
     ]
     clusters = find_clusters(verified, str(work / "clusters"))
     linked = [
-        measure_links(number, str(work / f"l{number:x}"), links=[clusters.links], sets=there.sets, near=near)
+        measure_links(number, str(work / f"l{number:x}"), there.sets, links=[clusters.links], near=near)
         for number in clusters.block_pairs
     ]
     similarities = [part.similarity for part in linked]

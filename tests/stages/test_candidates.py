@@ -64,7 +64,8 @@ def test_edges_are_stars_over_the_texts_of_all_segments(corpus: Corpus, tmp_path
     for i, span in enumerate(key_ranges(parts)):
         path, n = propose(span, str(tmp_path / str(i)), segments=corpus.segments)
         found.append([(row["left"], row["right"]) for row in rows_of(path)])
-        total += n
+        total += sum(row["times"] for row in rows_of(path))
+        assert n == len(found[-1])
     assert total == len(expected)
     assert {edge for edges in found for edge in edges} == set(expected)
     for edges in found:
@@ -88,8 +89,8 @@ def test_cost_of_a_large_group_is_linear(tmp_path: Path) -> None:
     groups = _groups(corpus)
     assert max(map(len, groups.values())) > 150
     path, n = propose((0, END_OF_KEYS), str(tmp_path / "out"), segments=corpus.segments)
-    assert n == len(_stars(groups)) <= 199 * PARAMETERS.bands
-    nodes = {end for row in rows_of(path) for end in row.values()}
+    assert n <= sum(row["times"] for row in rows_of(path)) == len(_stars(groups)) <= 199 * PARAMETERS.bands
+    nodes = {row[end] for row in rows_of(path) for end in ("left", "right")}
     assert nodes == {oracles.text_id(text) for text in texts}, "no member of a large group is left out"
 
 
@@ -98,9 +99,13 @@ def test_nothing_proposes_nothing(tmp_path: Path) -> None:
     assert (n, rows_of(path)) == (0, [])
 
 
-@given(st.lists(st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 5)), max_size=30))
-def test_equal_edges_are_merged(edges: list[Edge]) -> None:
+@given(st.lists(st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 5), st.integers(-2, 2)), max_size=30))
+def test_equal_edges_are_merged(edges: list[tuple[int, int, int]]) -> None:
     left, right = (np.array([edge[end] for edge in edges], np.uint64) for end in (0, 1))
-    one, two = distinct_edges(left, right)
-    assert list(zip(one.tolist(), two.tolist(), strict=True)) == sorted(set(edges))
+    one, two, times = distinct_edges(left, right, np.array([edge[2] for edge in edges], np.int64))
+    sums: dict[Edge, int] = defaultdict(int)
+    for first, second, count in edges:
+        sums[first, second] += count
+    expected = sorted((*edge, count) for edge, count in sums.items() if count)
+    assert list(zip(one.tolist(), two.tolist(), times.tolist(), strict=True)) == expected
     assert one.dtype == EDGES.field("left").type.to_pandas_dtype()

@@ -13,7 +13,8 @@ from pipeline.artifacts import END_OF_KEYS
 from pipeline.readers.rows import Columns
 from pipeline.stages.components import NO_BLOCK
 from pipeline.stages.inputs import list_files
-from pipeline.stages.known import NAMED, name_sources, read_named
+from pipeline.stages.known import NAMED, read_named
+from pipeline.stages.known_sets import ShardTexts, find_sets
 from pipeline.stages.places import write_places
 from pipeline.stages.scan import scan
 from tests.audits import write_rows
@@ -41,13 +42,22 @@ def _again(corpus: Corpus) -> tuple[Placed, Placed]:
 
 
 def _named(corpus: Corpus, there: Placed, folder: Path) -> list[str]:
-    known = [part.known for part in there.assigned]
-    named = []
+    found = []
     for shard in corpus.shards:
-        segments = [segment for segment in corpus.segments if segment.shard == shard.number]
-        path = str(folder / f"named-{shard.number}")
-        named += name_sources(shard, segments, path, places=corpus.places, known=known)
-    return named
+        segments = tuple(segment for segment in corpus.segments if segment.shard == shard.number)
+        asked = ShardTexts(shard, segments, (), str(folder / f"known-{shard.number}"))
+        found.append(
+            find_sets(
+                [asked],
+                asked.path,
+                places=corpus.places,
+                wanted=[],
+                known=[part.known for part in there.assigned],
+                parameters=corpus.parameters,
+            )
+        )
+    assert [(part.sets, part.read) for part in found] == [((), 0)] * len(found)
+    return [path for part in found for path in part.named]
 
 
 def _facts(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:

@@ -42,5 +42,5 @@ def test_members_are_compared_with_their_representative_whatever_comes_out(
 def test_no_link_is_no_similarity(families: Corpus, tmp_path: Path) -> None:
     there = placed_in_blocks(families, 1 << 22)
     links = write_work(blocks.BLOCK_EDGES.empty_table(), tmp_path / "links", "blocks")
-    found = measure_links(0, str(tmp_path / "l"), links=[links], sets=there.sets, near=NEAR)
+    found = measure_links(0, str(tmp_path / "l"), there.sets, links=[links], near=NEAR)
     assert all_rows([found.similarity, found.pairs, found.similar]) == []

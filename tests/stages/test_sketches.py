@@ -151,7 +151,9 @@ def _filtered(
     candidates = []
     for name in ("one", "two"):
         left, right = (np.array([edge[end] for edge in sorted(edges)], np.uint64) for end in (0, 1))
-        candidates.append(write_work(table_of(EDGES, left, right), folder / name, "left"))
+        candidates.append(
+            write_work(table_of(EDGES, left, right, np.ones(len(left), np.int64)), folder / name, "left")
+        )
     half = [
         attach_left(
             span, str(folder / f"h{i}"), segments=corpus.segments, candidates=candidates, permutations=64
