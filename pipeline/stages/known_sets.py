@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.artifacts import read_work, uint64, write_work
+from pipeline.stages.bodies import bodies_of
 from pipeline.stages.inputs import Shard
 from pipeline.stages.known import Sources, known_of_shard
 from pipeline.stages.places import Places
@@ -85,7 +86,10 @@ def find_sets(
             rows = rows.append_column("source", sources.of(uint64(rows, "doc_id")))
             missing, table = _placed(rows, item.kept)
             placed.append(table)
-        fresh = read_wanted_sets(item.shard, missing.select(names), item.path, located, parameters)
+        bodies = [bodies_of(segment.path) for segment in item.segments]
+        fresh = read_wanted_sets(
+            item.shard, missing.select(names), item.path, located, parameters, list(filter(None, bodies))
+        )
         if item.kept and fresh:
             # A few texts: they go where the others are, so that fewer files are opened.
             placed.append(_placed(missing, fresh)[1])

@@ -19,6 +19,7 @@ from pipeline.kernels.scan import Tokeniser, roomier, tokeniser
 from pipeline.kernels.tokens import NEEDS_NFKC
 from pipeline.readers.formats import read
 from pipeline.readers.rows import Rows
+from pipeline.stages.bodies import other_texts, read_shard
 from pipeline.stages.components import wanted_schema
 from pipeline.stages.inputs import Shard, ShardPiece, check_unchanged
 from pipeline.stages.places import Places
@@ -206,13 +207,31 @@ def wanted_of_shard(shard: Shard, located: Places, wanted: Sequence[str], permut
 
 
 def read_wanted_sets(
-    shard: Shard, table: pa.Table, path: str, located: Places, parameters: ScanParameters
+    shard: Shard,
+    table: pa.Table,
+    path: str,
+    located: Places,
+    parameters: ScanParameters,
+    bodies: Sequence[str] = (),
 ) -> list[str]:
-    """The same as `read_sets` for texts of the shard that are at hand, by doc_id."""
+    """The same as `read_sets` for texts of the shard that are at hand, by doc_id.
+
+    Args:
+        bodies: where the texts of the shard's segments were kept; empty if they were not.
+    """
+    output, scratch = _Output(path), SetScratch.new()
+    if bodies:
+        for at, kept in read_shard(bodies, shard.number, located, uint64(table, "doc_id")):
+            chosen = table.slice(int(at[0]), len(at))
+            texts, sources = (kept.column(name).chunk(0) for name in ("text", "source"))
+            parts, text_ids = composed_sets(texts, scratch, parameters.shingle_tokens)
+            if not np.array_equal(text_ids, uint64(chosen, "text_id")):
+                raise other_texts(bodies[0])
+            output.add(chosen, sources, parts)
+        output.flush()
+        return output.written
     firsts, counts = located.first_docs(shard.number), located.rows(shard.number)
     doc_id = uint64(table, "doc_id")
-    output = _Output(path)
-    scratch = SetScratch.new()
     for item, first_doc, n_rows in zip(shard.pieces, firsts, counts, strict=True):
         low, high = np.searchsorted(doc_id, [first_doc, first_doc + np.uint64(n_rows)])
         mine = table.slice(low, high - low)

@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 
 from pipeline.artifacts import table_of
 from pipeline.composing import nfkc
-from pipeline.errors import ArtifactError
 from pipeline.kernels import windows as kernel
 from pipeline.kernels.buffers import binary_slices, text_buffers
 from pipeline.kernels.minimizers import Sampler
 from pipeline.kernels.scan import Tokeniser, roomier, tokeniser
 from pipeline.kernels.tokens import NEEDS_NFKC, TOKENISED
 from pipeline.readers.rows import Columns
-from pipeline.stages.bodies import read_bodies
+from pipeline.stages.bodies import other_texts, read_bodies
 from pipeline.stages.chosen import Chosen
 from pipeline.stages.inputs import Shard
 from pipeline.stages.places import Places
@@ -232,11 +231,7 @@ def _read_kept(shard: Shard, located: Places, wanted: Wanted, scratch: TextScrat
     for at, table in read_bodies(wanted.bodies, shard.number, located, wanted.doc_id):
         stretches = read_part(table.column("text").chunk(0), at - at[0], wanted, scratch)
         if stretches is None:
-            raise ArtifactError(
-                "the texts of an index are not those of its scans",
-                where=wanted.bodies,
-                fix="make the index anew with --set index_mismatch=rebuild",
-            )
+            raise other_texts(wanted.bodies)
         yield stretches
 
 

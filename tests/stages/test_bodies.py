@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ArtifactError
-from pipeline.stages import bodies
-from pipeline.stages.bodies import BODIES, bodies_of, read_bodies
+from pipeline.readers import formats
+from pipeline.stages import bodies, scan
+from pipeline.stages.bodies import BODIES, bodies_of, read_bodies, read_shard
 from pipeline.stages.places import Places
 from tests import corpus as planted
 from tests import oracles
@@ -75,6 +76,29 @@ def test_texts_are_read_in_any_number_from_any_groups(kept: Corpus, data: st.Dat
     assert [i for at, _ in parts for i in at.tolist()] == list(range(len(wanted)))
     read = [text for _, table in parts for text in table.column("text").to_pylist()]
     assert read == [firsts[number].encode() for number in wanted]
+
+
+def test_texts_of_a_shard_are_read_from_the_files_of_its_segments(tmp_path: Path) -> None:
+    rng = random.Random(6)
+    every = [planted.text(rng, 12) for _ in range(5)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scan, "SEGMENT_ROWS", 3)
+        patch.setattr(scan, "BATCH_BYTES", 1)
+        patch.setattr(scan, "read", lambda piece, columns: formats.read(piece, columns, 1))
+        corpus = scanned(
+            tmp_path, {"a": [every[0], every[1], None, every[0]], "b": every}, parameters=KEEPING
+        )
+    assert len(corpus.segments) > 2
+    paths = [bodies_of(segment.path) for segment in corpus.segments]
+    # Of copies in several segments each has one, in its first document there.
+    for wanted in ([0, 1], [1, doc(1, 4)], [doc(1, 2)], [], [0, doc(1, 0), doc(1, 2), doc(1, 3), doc(1, 4)]):
+        parts = list(read_shard(paths, 0, Places(corpus.places), np.array(wanted, np.uint64)))
+        read = [text for _, table in parts for text in table.column("text").to_pylist()]
+        assert read == [(corpus.texts[number] or "").encode() for number in wanted]
+        assert [i for at, _ in parts for i in at.tolist()] == list(range(len(wanted)))
+    for wanted in ([2], [0, doc(1, 99)], [doc(7, 0)]):
+        with pytest.raises(ArtifactError, match="not those of its scans"):
+            list(read_shard(paths, 0, Places(corpus.places), np.array(wanted, np.uint64)))
 
 
 @pytest.mark.parametrize("missing", [[doc(0, 1)], [doc(0, 0), doc(0, 3)], [doc(0, 999)]])
