@@ -1,4 +1,4 @@
-"""What every test shares: how Hypothesis searches, on how many cores, where the big data sets are."""
+"""What tests share: how Hypothesis searches, on how many cores they run, which data and audits they have."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:  # kernels must not be loaded before it is known where the compiled ones are
+    from tests.dying import Audits
+    from tests.kill_trials import Trials
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -67,3 +71,35 @@ def shared_data() -> Callable[[str], Path]:
         return SHARED_DATA / name
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def forking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audits]:
+    """Audits in processes of their own."""
+    from tests.dying import audits
+
+    with audits(tmp_path_factory.mktemp("logs")) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def alone(forking: Audits, tmp_path_factory: pytest.TempPathFactory) -> Trials:
+    """An undisturbed audit without an index."""
+    from tests.kill_trials import Trials
+
+    return Trials.of(forking, tmp_path_factory.mktemp("alone"), False)
+
+
+@pytest.fixture(scope="session")
+def indexed(forking: Audits, tmp_path_factory: pytest.TempPathFactory) -> Trials:
+    """An undisturbed audit with the index of an earlier run."""
+    from tests.kill_trials import Trials
+
+    return Trials.of(forking, tmp_path_factory.mktemp("indexed"), True)
+
+
+@pytest.fixture(params=["alone", "indexed"])
+def trials(request: pytest.FixtureRequest) -> Trials:
+    """Each of the two."""
+    found: Trials = request.getfixturevalue(request.param)
+    return found

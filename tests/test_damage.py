@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.dying import KILLED, Audits, Ended, audits
+from tests.dying import KILLED, Ended
 from tests.kill_trials import Trials
 
 Damage = Callable[[Path], object]
@@ -34,25 +34,6 @@ DAMAGES: dict[str, Damage] = {
 # What comes of the comparison with the last run of the same inputs, of which the index tells.
 FROM_LAST_RUN = ("files: summary/new_repeats.parquet", "rest: earlier_run", "rest: new_files")
 MANIFESTS = ("unit.json", "kept.json")
-
-
-@pytest.fixture(scope="module")
-def forking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audits]:
-    """Audits in processes of their own."""
-    with audits(tmp_path_factory.mktemp("logs")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def indexed(forking: Audits, tmp_path_factory: pytest.TempPathFactory) -> Trials:
-    """Audits with the index of an earlier run."""
-    return Trials.of(forking, tmp_path_factory.mktemp("indexed"), True)
-
-
-@pytest.fixture(scope="module")
-def alone(forking: Audits, tmp_path_factory: pytest.TempPathFactory) -> Trials:
-    """Audits without an index."""
-    return Trials.of(forking, tmp_path_factory.mktemp("alone"), False)
 
 
 def _kind(path: Path) -> str:
