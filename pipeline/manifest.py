@@ -7,6 +7,7 @@ import platform
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -77,8 +78,14 @@ def manifest_of(
         "notes": list(notes),
         "labels": dict(LABELS),
         "python": platform.python_version(),
-        "packages": {package: version(package) for package in PACKAGES},
+        "packages": dict(package_versions()),
     }
+
+
+@cache
+def package_versions() -> Mapping[str, str]:
+    """The versions of the packages that decide what a run writes, as this process found them at first."""
+    return {package: version(package) for package in PACKAGES}
 
 
 def write_manifest(manifest: Mapping[str, Any], folder: Path) -> None:

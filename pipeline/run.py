@@ -12,7 +12,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from pipeline.errors import AuditError, ConfigError, InputChangedError
 from pipeline.index import index_parameters, open_index, segment_folder
 from pipeline.keeping import Earlier, Leaving, earlier_of, leave, leaving
 from pipeline.locks import locked
-from pipeline.manifest import PACKAGES, manifest_of, write_manifest
+from pipeline.manifest import manifest_of, package_versions, write_manifest
 from pipeline.mixture import Epochs, epochs_of, weighted_sources
 from pipeline.near import find_near
 from pipeline.passages import Before, find_passages
@@ -261,14 +260,13 @@ class _Attempts:
 
     def _content(self, files: Files) -> str:
         # All that decides what the tasks behind the scan are given and what they make of it.
-        versions = {package: version(package) for package in PACKAGES}
         listed = [
             (file.uri, file.format, inspected.content)
             for file, inspected in zip(files.listing.files, files.inspected, strict=True)
         ]
         bad = [(i, str(error)) for i, _, error in files.bad]
         config = decisive(self.config)
-        return digest([code_digest(), versions, config, listed, bad, self.earlier, str(self.index)])
+        return digest([code_digest(), package_versions(), config, listed, bad, self.earlier, str(self.index)])
 
 
 class _Audit:

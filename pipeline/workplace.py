@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ _BESIDE = ("cluster", "gates", "metrics_file", "on_failure", "index_mismatch")
 _CONTENT, _ENDING, _INDEX = "content.json", "ending.json", "index"
 
 
+@cache
 def code_digest() -> str:
-    """A hash of this program: work of another version is not gone on with."""
+    """A hash of this program, looked at once a process: work of another version is not gone on with."""
     hashed = xxhash.xxh3_64()
     folder = Path(__file__).parent
     for path in sorted(folder.rglob("*")):

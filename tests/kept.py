@@ -53,5 +53,5 @@ def all_here() -> Iterator[None]:
     def engine(*_: object) -> Iterator[Here]:
         yield Here()
 
-    with without_dask(), patch("pipeline.keep.open_engine", engine):
+    with without_dask(page=False), patch("pipeline.keep.open_engine", engine):
         yield

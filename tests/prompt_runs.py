@@ -42,7 +42,7 @@ class Run:
 @contextmanager
 def here() -> Iterator[None]:
     """Run tasks in this thread."""
-    with without_dask():
+    with without_dask(page=False):
         engine = import_module("pipeline.run").open_engine
         with patch("pipeline.prompting.presence.open_engine", engine):
             yield

@@ -26,7 +26,7 @@ SHARDS = (1 << 20, 200)
 
 @pytest.fixture(autouse=True)
 def _quick() -> Iterator[None]:
-    with without_dask():
+    with without_dask(page=False):
         yield
 
 

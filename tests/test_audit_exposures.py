@@ -12,13 +12,14 @@ from unittest.mock import patch
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import corpus, oracles
 from tests import exposure_oracle as oracle
 from tests.audits import Audited, Row, audit, without_dask
 from tests.exposure_oracle import LABELS, Document
+from tests.searching import few
 
 W = 8
 MOST_TEXTS = "pipeline.stages.exposures.MOST_TEXTS"
@@ -97,7 +98,7 @@ def corpora(draw: st.DrawFn) -> list[list[tuple[str, str | None, str | None]]]:
 
 
 @given(corpora(), nears, by_epochs | by_weights, st.sampled_from([2_000, 2_000, 1, 3]), pieces)
-@settings(max_examples=40)
+@few(15)
 def test_every_exposure_equals_plain_python(
     files: Files,
     near: dict[str, Any],
@@ -114,7 +115,7 @@ def test_every_exposure_equals_plain_python(
 
 
 @given(corpora(), st.sampled_from([2.0, 0.5, 3.0]))
-@settings(max_examples=15)
+@few(6)
 def test_as_many_times_the_epochs_are_as_many_times_the_exposures(files: Files, factor: float) -> None:
     with TemporaryDirectory() as folder:
         named = [[(text, source or "x", None) for text, source, _ in file] for file in files]
@@ -304,7 +305,7 @@ def test_the_least_similar_text_of_a_cluster_is_named_by_its_first_document(tmp_
 
 
 @given(corpora(), nears)
-@settings(max_examples=20)
+@few(8)
 def test_every_pair_is_in_a_hundredth_of_similarity(files: Files, near: dict[str, Any]) -> None:
     with TemporaryDirectory() as folder:
         audited, _ = audited_files(files, Path(folder), near=near)

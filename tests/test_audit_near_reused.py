@@ -11,13 +11,14 @@ from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ArtifactError
 from pipeline.near import COMPARED, LINKS, PROPOSED, TALLIES, TEXTS, UNITS
 from tests import corpus
 from tests.reusing import Files, audit_given, check_same, second_night, write_files
+from tests.searching import few
 
 SHINGLES = 40
 # Windows of 40 shingles: 3 words apart J is 0.86, 6 apart 0.74, 9 apart 0.63, 12 apart 0.54.
@@ -251,7 +252,7 @@ def changed(draw: st.DrawFn, files: dict[str, list[int]]) -> dict[str, list[int]
     return found
 
 
-@settings(max_examples=30)
+@few(12)
 @given(st.data(), CORPORA, st.sampled_from([60, 300, 1 << 22]), st.sampled_from([2, 1 << 13]))
 def test_whatever_changed_the_bytes_are_those_of_a_full_run(
     data: st.DataObject, first: dict[str, list[int]], block_tokens: int, known_a_range: int

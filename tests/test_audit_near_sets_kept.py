@@ -10,11 +10,12 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.stages import blocks, sets
 from tests.reusing import Files, Tables, audit_given, check_same, write_files
+from tests.searching import few
 from tests.test_audit_near_reused import CHAIN, CORPORA, OTHERS, POOL, changed, family, patched
 
 APART = 2500  # bytes of a shard: files of two texts or more do not share one
@@ -122,7 +123,7 @@ def test_small_files_are_merged_when_they_are_many(
     assert found == counts
 
 
-@settings(max_examples=20)
+@few(8)
 @given(st.data(), CORPORA, st.sampled_from([60, 300, 1 << 22]), st.booleans())
 def test_nights_in_a_row_write_what_full_runs_write(
     data: st.DataObject, first: dict[str, list[int]], block_tokens: int, small: bool

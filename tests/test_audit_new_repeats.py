@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from pipeline.config import parse
@@ -26,6 +26,7 @@ from tests import corpus
 from tests.audits import Audited, audit, without_dask, write_rows, write_texts
 from tests.exposure_oracle import in_pieces
 from tests.new_repeats_oracle import Expected, expected, folder_of, write_repeats
+from tests.searching import few
 
 W = 10
 PASSAGES: dict[str, Any] = {"passages": {"min_tokens": W}}
@@ -59,7 +60,7 @@ def _audited(files: Sequence[Sequence[str]], folder: Path, **config: Any) -> Aud
 
 
 @given(st.integers(0, 1 << 32), st.booleans())
-@settings(max_examples=30)
+@few(12)
 def test_the_table_equals_plain_python(seed: int, looked_for: bool) -> None:
     rng = random.Random(seed)
     files = _corpus(rng)
@@ -82,7 +83,7 @@ def test_the_table_equals_plain_python(seed: int, looked_for: bool) -> None:
 
 
 @given(st.integers(0, 1 << 32), st.integers(1, 4))
-@settings(max_examples=6)
+@few(3)
 def test_tables_in_many_parts_hold_what_they_hold_in_one(seed: int, rows: int) -> None:
     files = _corpus(random.Random(seed))
     with TemporaryDirectory() as folder, without_dask(page=False), in_pieces(rows):

@@ -15,12 +15,13 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.normalise import normalised, shingles, tokens
 from tests import oracles
 from tests.audits import Audited, Row, audit, without_dask, write_rows
+from tests.searching import few
 
 BINS = ((1, 1, "1"), (2, 5, "2-5"), (6, 20, "6-20"), (21, 100, "21-100"), (101, 1000, "101-1000"))
 TABLES = (
@@ -331,7 +332,7 @@ def patched(values: dict[str, int]) -> Iterator[None]:
 
 
 @given(corpora, nears)
-@settings(max_examples=60)
+@few(25)
 def test_every_table_equals_plain_python(files: list[File], drawn: dict[str, Any]) -> None:
     near = near_config(drawn)
     with TemporaryDirectory() as folder, without_dask(page=False):
@@ -339,7 +340,7 @@ def test_every_table_equals_plain_python(files: list[File], drawn: dict[str, Any
 
 
 @given(corpora, nears, st.sampled_from([40, 200, 100_000]))
-@settings(max_examples=15)
+@few(6)
 def test_no_byte_depends_on_how_much_a_task_holds(
     files: list[File], drawn: dict[str, Any], shard_bytes: int
 ) -> None:
@@ -354,7 +355,7 @@ def test_no_byte_depends_on_how_much_a_task_holds(
 
 
 @given(corpora, nears)
-@settings(max_examples=15)
+@few(6)
 def test_components_larger_than_a_block_are_compared_exactly_too(
     files: list[File], drawn: dict[str, Any]
 ) -> None:
@@ -364,7 +365,7 @@ def test_components_larger_than_a_block_are_compared_exactly_too(
 
 
 @given(corpora, nears, st.integers(1, 4))
-@settings(max_examples=15)
+@few(6)
 def test_tables_in_many_parts_hold_what_they_hold_in_one(
     files: list[File], drawn: dict[str, Any], part_rows: int
 ) -> None:

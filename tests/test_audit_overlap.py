@@ -14,7 +14,7 @@ from unittest.mock import patch
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests import corpus
@@ -22,6 +22,7 @@ from tests import overlap_oracle as oracle
 from tests.audits import Audited, Row, audit, without_dask
 from tests.exposure_oracle import LABELS, Document, in_pieces, written
 from tests.overlap_oracle import Member, Tally
+from tests.searching import few
 
 W = 8
 TABLE = "summary/source_overlap.parquet"
@@ -189,7 +190,7 @@ def corpora(draw: st.DrawFn) -> list[list[tuple[str, str | None, str | None]]]:
 @given(corpora(), st.sampled_from([200, 200, 1, 2, 3]), st.sampled_from([1 << 17, 1 << 17, 3]))
 @example([[("a b", "x", None), ("a b", None, "x"), ("a b", None, "y")]], 200, 2)
 @example([[("", "x", "y"), ("...", "x", "y")]], 1, 1 << 17)
-@settings(max_examples=50)
+@few(20)
 def test_every_scope_equals_plain_python(files: Files, largest: int, rows: int) -> None:
     with TemporaryDirectory() as folder, patch(LARGEST, largest), in_pieces(rows):
         audited, documents = audited_files(files, Path(folder))
@@ -200,7 +201,7 @@ def test_every_scope_equals_plain_python(files: Files, largest: int, rows: int) 
 
 
 @given(corpora(), st.randoms(use_true_random=False), st.sampled_from([40, 100_000]))
-@settings(max_examples=15)
+@few(6)
 def test_the_order_of_documents_changes_no_byte(files: Files, rng: random.Random, shard_bytes: int) -> None:
     rows = [row for file in files for row in file]
     half = rng.randint(0, len(rows))

@@ -17,6 +17,7 @@ from tests import corpus, oracles
 from tests.audits import Audited, Row, audit, audit_texts, without_dask, write_rows
 from tests.kernels import alphabets
 from tests.passage_tables import Document, check, of
+from tests.searching import few
 
 W = 8  # the fewest tokens that a passage may be set to
 Texts = Sequence[str]
@@ -88,6 +89,7 @@ def corpora(draw: st.DrawFn) -> list[list[tuple[str, str | None]]]:
     return draw(st.lists(st.lists(row, max_size=8), min_size=1, max_size=3))
 
 
+@few(20)
 @given(corpora())
 @example([[("a " * 30, "x"), ("A, " * 9, "y"), ("a " * 9, None)]])
 @example([[("a b c d e f g h i", None), ("x a b c d e f g h", "x")], [], [("b c d e f g h i y", "x")]])
@@ -102,6 +104,7 @@ def test_every_table_equals_plain_python(files: list[list[tuple[str, str | None]
         check(audit(f"{folder}/*.jsonl", Path(folder, "audits"), **settings), documents, W)
 
 
+@few(20)
 @given(st.lists(alphabets.texts(40), min_size=1, max_size=3), st.randoms(use_true_random=False))
 def test_every_table_is_right_in_any_script(snippets: list[str], rng: random.Random) -> None:
     texts = [" ".join(rng.choices([*snippets, "x", "y"], k=rng.randint(1, 5))) for _ in range(4)]

@@ -15,7 +15,7 @@ from unittest.mock import patch
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config import parse
@@ -23,6 +23,7 @@ from pipeline.errors import ConfigError
 from tests import corpus, oracles
 from tests.audits import Audited, Row, audit, audit_texts, without_dask, write_rows
 from tests.passage_tables import DOCUMENT_COLUMNS, Document, check
+from tests.searching import few
 
 W = 8
 SETTINGS: dict[str, Any] = {"passages": {"min_tokens": W}, "source": {"column": "source"}}
@@ -165,7 +166,7 @@ def test_how_the_inputs_are_named_changes_no_byte(folder: Path, whole: Audited, 
 
 
 @given(st.integers(0, 2**32), st.sampled_from([40, 300, 100_000]))
-@settings(max_examples=15)
+@few(6)
 def test_no_byte_depends_on_how_much_a_task_holds(seed: int, shard_bytes: int) -> None:
     rng = random.Random(seed)
     texts = mixed_texts(seed)

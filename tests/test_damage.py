@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.dying import KILLED, Audits, Ended, audits
+from tests.dying import KILLED, Ended
 from tests.kill_trials import Trials
 
 Damage = Callable[[Path], object]
@@ -34,25 +34,7 @@ DAMAGES: dict[str, Damage] = {
 # What comes of the comparison with the last run of the same inputs, of which the index tells.
 FROM_LAST_RUN = ("files: summary/new_repeats.parquet", "rest: earlier_run", "rest: new_files")
 MANIFESTS = ("unit.json", "kept.json")
-
-
-@pytest.fixture(scope="module")
-def forking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audits]:
-    """Audits in processes of their own."""
-    with audits(tmp_path_factory.mktemp("logs")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def indexed(forking: Audits, tmp_path_factory: pytest.TempPathFactory) -> Trials:
-    """Audits with the index of an earlier run."""
-    return Trials.of(forking, tmp_path_factory.mktemp("indexed"), True)
-
-
-@pytest.fixture(scope="module")
-def alone(forking: Audits, tmp_path_factory: pytest.TempPathFactory) -> Trials:
-    """Audits without an index."""
-    return Trials.of(forking, tmp_path_factory.mktemp("alone"), False)
+SHARES = 4  # of the kinds of files in an index: an ordinary test does one kind of damage to one of them
 
 
 def _kind(path: Path) -> str:
@@ -94,7 +76,7 @@ def test_what_is_damaged_in_an_index_is_named_and_made_anew(indexed: Trials, nam
     kinds = _index_kinds(indexed)
     assert {path.name for path in kinds} >= {*MANIFESTS, "rejects.parquet", "anchors.arrow"}
     assert any(path.parts[0] == "runs" for path in kinds)
-    for path in kinds if name in ("flipped", "gone") else kinds[:: len(kinds) // 3]:
+    for path in kinds[list(DAMAGES).index(name) % SHARES :: SHARES]:
         _check_index(indexed, path, name)
 
 

@@ -15,27 +15,12 @@ from typing import Any
 import pytest
 
 from tests.audits import audit, without_dask
-from tests.dying import ROOT, Audits, Ended, audits, left_in, told
+from tests.dying import ROOT, Ended, left_in, told
 from tests.dying_runs import TAKING_SPACE
 from tests.kill_trials import CONFIG, Trials, write_inputs
 
 ORDINARY = 10
 MEGABYTE = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def forking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audits]:
-    """Audits in processes of their own."""
-    with audits(tmp_path_factory.mktemp("logs")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module", params=[False, True], ids=["alone", "indexed"])
-def trials(
-    forking: Audits, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Trials:
-    """An undisturbed audit, without an index and with one of an earlier run."""
-    return Trials.of(forking, tmp_path_factory.mktemp("trials"), request.param)
 
 
 def _points(ended: Ended) -> list[int]:

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import ipc
 
@@ -22,6 +22,7 @@ from pipeline.lookup import document_texts
 from tests import corpus as planted
 from tests.audits import Audited, audit, audit_texts, write_rows
 from tests.kept import POLICIES, KeepList, all_here, keep
+from tests.searching import few
 
 ODD_NAMES = ('it\'s "odd"\n.jsonl', "::[1]*?.jsonl")
 
@@ -242,7 +243,7 @@ def test_list_and_data_are_the_same_bytes_whatever_the_workers(tmp_path: Path) -
     texts=st.lists(st.lists(st.integers(0, 13), max_size=7), max_size=9),
     policy=st.sampled_from([*POLICIES, "cap:1", "cap:3"]),
 )
-@settings(max_examples=25)
+@few(10)
 def test_small_corpora_keep_what_the_policy_promises(
     tmp_path_factory: pytest.TempPathFactory, texts: list[list[int]], policy: str
 ) -> None:

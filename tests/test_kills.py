@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.audits import write_rows
-from tests.dying import KILLED, Audits, Ended, audits, differing, left_in, told
+from tests.dying import KILLED, Ended, differing, left_in, told
 from tests.kill_trials import Trials
 
 NOTHING_NEW = ["files: summary/new_repeats.parquet", "rest: earlier_run", "rest: new_files"]
 ORDINARY = 6  # points with an index and as many without
 POINTS_OF_A_STAGE = 3
-
-
-@pytest.fixture(scope="module")
-def forking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audits]:
-    """Audits in processes of their own."""
-    with audits(tmp_path_factory.mktemp("logs")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module", params=[False, True], ids=["alone", "indexed"])
-def trials(
-    forking: Audits, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Trials:
-    """An undisturbed audit, without an index and with one of an earlier run."""
-    return Trials.of(forking, tmp_path_factory.mktemp("trials"), request.param)
 
 
 def _points(ended: Ended, *kinds: str) -> list[int]:
@@ -39,7 +23,7 @@ def _points(ended: Ended, *kinds: str) -> list[int]:
 
 
 def test_every_stage_is_under_way_at_some_point(trials: Trials) -> None:
-    told_stages = set(told(trials.run)["counts"])
+    told_stages = set(trials.wanted["counts"])
     assert trials.undisturbed.stages == told_stages
     assert len(told_stages) > 20
     assert len(trials.undisturbed.points) > 500

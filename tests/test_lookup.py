@@ -60,7 +60,7 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Audited:
     """A run over the same texts, each with a row without one, in six files."""
     folder = tmp_path_factory.mktemp("lookup")
     _write(folder / "in", _texts())
-    with without_dask():
+    with without_dask(page=False):
         return audit(folder / "in", folder / "audits", text_column="body", id_column="name", shard_bytes=3000)
 
 
@@ -84,7 +84,7 @@ def test_one_text_is_the_same_as_among_many(audited: Audited) -> None:
 def test_file_of_text_is_its_document(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.txt").write_bytes("one\r\ntwo ½\n".encode())
-    with without_dask():
+    with without_dask(page=False):
         run = audit(tmp_path / "in", tmp_path / "audits").folder
     assert document_text(run, 0) == "one\r\ntwo ½\n"
     assert span_text(run, 0, 5, 11) == "two ½"
@@ -157,7 +157,7 @@ def test_passage_that_is_not_there_is_told(audited: Audited, passage_id: int) ->
     ],
 )
 def test_span_that_is_not_there_is_told(tmp_path: Path, start: int, end: int, words: str) -> None:
-    with without_dask():
+    with without_dask(page=False):
         run = audit_texts(["a½b"], tmp_path).folder
     with pytest.raises(ConfigError, match=words) as caught:
         span_text(run, 0, start, end)
@@ -220,7 +220,7 @@ def test_file_that_changed_is_refused(
     tmp_path: Path, change: Callable[[Path], None], kind: type[InputError], words: str
 ) -> None:
     texts = ["word " * n for n in (30_000, 30_000, 11, 22, 30_000, 30_000)]
-    with without_dask():
+    with without_dask(page=False):
         run = audit_texts(texts, tmp_path).folder
     assert document_text(run, 3) == texts[3]
     change(tmp_path / "texts.jsonl")
@@ -235,7 +235,7 @@ def test_text_that_is_no_longer_utf8_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "in" / "a.txt"
     path.parent.mkdir()
     path.write_text("word " * 40_000)
-    with without_dask():
+    with without_dask(page=False):
         run = audit(path.parent, tmp_path / "audits").folder
     data = bytearray(path.read_bytes())
     data[100_000] = 0xFF
@@ -246,7 +246,7 @@ def test_text_that_is_no_longer_utf8_is_refused(tmp_path: Path) -> None:
 
 def test_file_that_lost_a_row_is_refused(tmp_path: Path) -> None:
     texts = ["word " * n for n in (30_000, 30_000, 11, 22, 30_000, 30_000)]
-    with without_dask():
+    with without_dask(page=False):
         run = audit_texts(texts, tmp_path).folder
     path = tmp_path / "texts.jsonl"
     lines = path.read_text().splitlines(keepends=True)
@@ -259,7 +259,7 @@ def test_file_that_lost_a_row_is_refused(tmp_path: Path) -> None:
 def test_file_that_changes_while_it_is_read_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with without_dask():
+    with without_dask(page=False):
         run = audit_texts(["one", "two"], tmp_path).folder
 
     def read_slowly(piece: Piece, columns: Columns) -> Iterator[Rows]:
@@ -272,7 +272,7 @@ def test_file_that_changes_while_it_is_read_is_refused(
 
 
 def test_rows_behind_the_wanted_ones_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with without_dask():
+    with without_dask(page=False):
         run = audit_texts(["one"] * 10, tmp_path).folder
     batches = []
 
@@ -288,7 +288,7 @@ def test_rows_behind_the_wanted_ones_are_not_read(tmp_path: Path, monkeypatch: p
 
 def test_file_that_changed_does_not_matter_to_documents_of_others(audited: Audited, tmp_path: Path) -> None:
     shutil.copytree(audited.folder.parents[1] / "in", tmp_path / "in")
-    with without_dask():
+    with without_dask(page=False):
         run = audit(tmp_path / "in", tmp_path / "audits", text_column="body").folder
     (tmp_path / "in" / "a.parquet").unlink()
     assert document_text(run, 1 << 32) == _texts()[0]
@@ -306,7 +306,7 @@ def test_folder_that_is_no_run_is_told(tmp_path: Path) -> None:
 
 
 def test_run_that_did_not_look_for_passages_says_so(tmp_path: Path) -> None:
-    with without_dask():
+    with without_dask(page=False):
         run = audit_texts(["word " * 60], tmp_path, passages={"enabled": False}).folder
     with pytest.raises(ArtifactError, match="did not look for passages"):
         passage_places(run, 0)
@@ -319,7 +319,7 @@ def test_run_that_did_not_look_for_passages_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["passages", "spans"])
 def test_run_whose_tables_were_taken_away_says_which(tmp_path: Path, name: str) -> None:
-    with without_dask():
+    with without_dask(page=False):
         run = audit_texts(["word " * 60], tmp_path).folder
     passage_id = pl.read_parquet(run / "passages" / "*.parquet")["passage_id"][0]
     shutil.rmtree(run / name)

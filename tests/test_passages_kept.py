@@ -22,6 +22,7 @@ from pipeline.stages.hashed import MOST_FILES
 from tests import corpus as planted
 from tests import nights
 from tests.nights import Files, Night, night
+from tests.searching import few
 from tests.stages.passage_steps import W
 from tests.stages.steps import rows_of
 from tests.test_audit_passages_invariant import patched
@@ -64,6 +65,7 @@ def _corpus(files: list[list[Text]], order: list[int]) -> Files:
 SMALL = {"FLUSH_BYTES": 64, "WINDOWS_A_RANGE": 10, "MOST_WINDOWS_A_RANGE": 20}
 
 
+@few(20)
 @given(st.lists(FILE, min_size=4, max_size=4), NIGHT, NIGHT, NIGHT, st.booleans(), st.booleans())
 def test_what_was_kept_of_other_corpora_changes_no_byte(
     files: list[list[Text]], one: list[int], two: list[int], three: list[int], small: bool, labelled: bool
@@ -76,6 +78,7 @@ def test_what_was_kept_of_other_corpora_changes_no_byte(
         _check(folder, _corpus(files, three), second, labelled)
 
 
+@few(20)
 @given(
     st.lists(FILE, min_size=4, max_size=4),
     st.lists(NIGHT, min_size=4, max_size=7),

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import polars as pl
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.cli import main
@@ -23,6 +23,7 @@ from tests import corpus as planted
 from tests.audits import audit, write_rows, write_texts
 from tests.prompt_oracle import Corpus
 from tests.prompt_runs import Run, audited, corpus_with, here, of_bin
+from tests.searching import few
 
 COUNTS = (2, 3, 5, 6, 9, 25, 40, 101)
 
@@ -349,7 +350,7 @@ def corpora(draw: st.DrawFn) -> list[str]:
     return texts
 
 
-@settings(max_examples=30)
+@few(12)
 @given(corpora(), st.integers(1, 6), st.integers(), st.sampled_from([8, 25, 50]))
 def test_prompts_of_any_corpus_are_what_they_say(
     texts: list[str], per_bin: int, seed: int, window: int
