@@ -27,7 +27,7 @@ from pipeline.stages.runs import starts_of_runs
 # `place`: piece of the shard << 40 | row of the piece, ascending.
 BODIES = pa.schema([("place", pa.uint64()), ("source", pa.large_string()), ("text", pa.large_binary())])
 NAME = "bodies.parquet"
-_GROUP_BYTES = 1 << 18
+_GROUP_BYTES = 1 << 16
 _READ_BYTES = 8 << 20  # text that is given at once, where a reader asks for as much
 _PIECE_BITS = 40
 
