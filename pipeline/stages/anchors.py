@@ -18,9 +18,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import table_of, write_mapped
+from pipeline.artifacts import table_of
 from pipeline.kernels.buffers import binary_slices
 from pipeline.kernels.minimizers import GRAM_BITS, Anchors
+from pipeline.mapped import write_mapped
 from pipeline.stages.runs import run_starts, starts_of_runs
 
 ANCHORS = pa.schema([("gram", pa.uint64()), ("context", pa.uint64())])

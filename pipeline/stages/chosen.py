@@ -13,10 +13,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_mapped, read_ranges, uint64
+from pipeline.artifacts import read_ranges, uint64
 from pipeline.kernels.anchored import hold
 from pipeline.kernels.buffers import flat_values
 from pipeline.kernels.windows import Runs
+from pipeline.mapped import read_mapped
 from pipeline.stages.places import Places
 from pipeline.stages.survivors import NONE, SEVERAL
 from pipeline.stages.texts import REPEATS

@@ -16,19 +16,11 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import (
-    frame,
-    read_mapped,
-    read_ranges,
-    read_work,
-    table_of,
-    uint64,
-    write_mapped,
-    write_work,
-)
+from pipeline.artifacts import frame, read_ranges, read_work, table_of, uint64, write_work
 from pipeline.kernels.minimizers import sampler
 from pipeline.kernels.tally import Tally, empty_tally, tally
 from pipeline.kernels.unitigs import REPEATED, sign
+from pipeline.mapped import read_mapped, write_mapped
 from pipeline.stages import standing as kept
 from pipeline.stages.bodies import bodies_of
 from pipeline.stages.chosen import Chosen, anchored_of, chosen_of

@@ -15,7 +15,6 @@ from pipeline.artifacts import (
     END_OF_KEYS,
     KeyRange,
     frame,
-    mapped_range,
     read_ranges,
     table_of,
     uint64,
@@ -23,6 +22,7 @@ from pipeline.artifacts import (
     write_work,
 )
 from pipeline.errors import ArtifactError
+from pipeline.mapped import mapped_range
 from pipeline.mixture import MILLION, Epochs
 from pipeline.risk import PREDICTABLE, TIERS, Evidence, bin_of
 from pipeline.schemas import BINS, PASSAGES

@@ -17,10 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_mapped, table_of
+from pipeline.artifacts import table_of
 from pipeline.kernels import unitigs as kernel
 from pipeline.kernels.buffers import binary_slices, text_buffers
 from pipeline.kernels.windows import copy_ranges
+from pipeline.mapped import read_mapped
 from pipeline.stages.runs import run_starts
 from pipeline.stages.standing import BEGINNINGS, Standing
 from pipeline.stages.unitigs import binary

@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from pipeline.artifacts import (
     KeyRange,
     frame,
-    mapped_range,
-    read_mapped,
     read_ranges,
     read_work,
     table_of,
@@ -28,6 +26,7 @@ from pipeline.artifacts import (
     write_work,
 )
 from pipeline.kernels.cover import covers
+from pipeline.mapped import mapped_range, read_mapped
 from pipeline.schemas import BINS, SPANS
 from pipeline.schemas import PLACES as OUTPUT
 from pipeline.stages.cutting import Cut

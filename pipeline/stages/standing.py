@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_mapped, table_of, uint64, write_mapped
+from pipeline.artifacts import table_of, uint64
+from pipeline.mapped import read_mapped, write_mapped
 
 # What decided how a text was cut, see `kernels.unitigs.sign`.
 SIGNED = pa.schema([("number", pa.int64()), ("signature", pa.uint64())])

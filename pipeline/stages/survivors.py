@@ -23,8 +23,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import KeyRange, mapped_range, table_of, uint64, write_work
+from pipeline.artifacts import KeyRange, table_of, uint64, write_work
 from pipeline.kernels.sorted_keys import members
+from pipeline.mapped import mapped_range
 from pipeline.stages.anchors import pair_order
 from pipeline.stages.runs import alike, alone, run_starts
 from pipeline.stages.scan import Segment

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import KeyRange, mapped_range, read_mapped, read_ranges, table_of, uint64, write_work
+from pipeline.artifacts import KeyRange, read_ranges, table_of, uint64, write_work
 from pipeline.composing import composed
 from pipeline.kernels import unitigs as kernel
 from pipeline.kernels.buffers import text_buffers
@@ -29,6 +29,7 @@ from pipeline.kernels.predictable import most_period
 from pipeline.kernels.scan import roomier, tokeniser
 from pipeline.kernels.sorted_keys import members
 from pipeline.kernels.windows import Runs, Stretches, places
+from pipeline.mapped import mapped_range, read_mapped
 from pipeline.stages.hashed import CHANGED, FLAGS, LIVE, MANY
 from pipeline.stages.runs import alike, alone, run_starts
 from pipeline.stages.windows import Chunk

@@ -19,9 +19,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_mapped, read_ranges, table_of, uint64, write_mapped, write_work
+from pipeline.artifacts import read_ranges, table_of, uint64, write_work
 from pipeline.kernels.anchored import survive
 from pipeline.kernels.minimizers import sampler
+from pipeline.mapped import read_mapped, write_mapped
 from pipeline.stages.bodies import bodies_of
 from pipeline.stages.chosen import (
     CHOSEN,

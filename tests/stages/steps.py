@@ -11,8 +11,9 @@ from unittest.mock import patch
 
 import pyarrow as pa
 
-from pipeline.artifacts import KeyRange, key_ranges, read_mapped, read_work, write_output
+from pipeline.artifacts import KeyRange, key_ranges, read_work, write_output
 from pipeline.config import NearConfig
+from pipeline.mapped import read_mapped
 from pipeline.mixture import Epochs
 from pipeline.readers.rows import Columns
 from pipeline.schemas import INPUTS

@@ -10,8 +10,9 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.artifacts import table_of, write_mapped
+from pipeline.artifacts import table_of
 from pipeline.kernels.tally import empty_tally, tally
+from pipeline.mapped import write_mapped
 from pipeline.stages import standing
 from pipeline.stages.placed import Part, Placed, Spans, joined
 from pipeline.stages.standing import BEGINNINGS, Standing

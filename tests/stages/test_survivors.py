@@ -13,7 +13,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.artifacts import END_OF_KEYS, KeyRange, key_ranges, read_ranges, table_of, uint64, write_mapped
+from pipeline.artifacts import END_OF_KEYS, KeyRange, key_ranges, read_ranges, table_of, uint64
+from pipeline.mapped import write_mapped
 from pipeline.stages.anchors import ANCHORS
 from pipeline.stages.runs import run_starts
 from pipeline.stages.scan import Segment

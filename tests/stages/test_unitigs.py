@@ -15,17 +15,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.artifacts import (
-    END_OF_KEYS,
-    KeyRange,
-    key_ranges,
-    read_work,
-    table_of,
-    uint64,
-    write_mapped,
-)
+from pipeline.artifacts import END_OF_KEYS, KeyRange, key_ranges, read_work, table_of, uint64
 from pipeline.kernels.unitigs import LEFT_ALIKE, REPEATED, RIGHT_ALIKE
 from pipeline.label_hashes import name_hash
+from pipeline.mapped import write_mapped
 from pipeline.normalise import normalised
 from pipeline.stages import standing
 from pipeline.stages.cutting import PASSAGE_LABELS, Cut
