@@ -17,6 +17,7 @@ from pipeline.stages import newcomers, pairs, sketches, units
 from pipeline.stages.comparison import FOUND
 from tests.audits import Audited, audit, without_dask, write_rows
 from tests.nights import named
+from tests.stages.steps import table_at
 
 Files = Mapping[str, Sequence[str]]  # texts by the name of their file
 Tables = dict[str, list[str]]
@@ -53,7 +54,7 @@ class Night:
             name: {
                 text_id: shingles
                 for path in paths
-                for text_id, shingles in pl.read_parquet(path, columns=["text_id", "shingles"]).iter_rows()
+                for text_id, shingles in frame(table_at(path, ["text_id", "shingles"])).iter_rows()
             }
             for name, paths in self.kept.items()
             if name.startswith("sets-")
@@ -92,12 +93,14 @@ def audit_given(
         near = find_near(scanned, near_config, parameters, engine, progress, work, earlier)
         counts.update({log.stage: dict(log.counts) for log in progress.logs})
         for table, paths in near.kept.items():
-            targets = [out / f"kept-{name}" / f"{table}-{i}.parquet" for i in range(len(paths))]
+            targets = [
+                out / f"kept-{name}" / f"{table}-{i}{Path(path).suffix}" for i, path in enumerate(paths)
+            ]
             for path, target in zip(paths, targets, strict=True):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(path, target)
             kept[table] = [str(target) for target in targets]
-        return near
+        return replace(near, kept={})  # nothing of it is in an index
 
     with patch("pipeline.run.find_near", find), without_dask(page=False):
         audited = audit(folder, out, name, **BY_FOLDER | config)

@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_numbered_range, read_rows, uint64, write_work
+from pipeline.artifacts import uint64
 from pipeline.kernels.buffers import uint64_values
 from pipeline.kernels.sets import shared_counts, table_mask
+from pipeline.mapped import mapped_range, read_mapped, write_mapped
 from pipeline.stages.comparison import Comparison, Texts, counted
 from pipeline.stages.sets import PLACE, sets_schema
 
@@ -41,7 +42,7 @@ class Blocks(Texts):
         chunks = []
         for number in np.unique(file):
             rows = at[order[file[order] == number]]
-            chunks += read_rows(self.files[number], rows, ["shingles"]).column("shingles").chunks
+            chunks += read_mapped(self.files[number]).column("shingles").take(pa.array(rows)).chunks
         which = np.empty(len(order), np.int64)
         which[order] = np.arange(len(order))
         return *uint64_values(pa.chunked_array(chunks, pa.large_binary())), which
@@ -59,7 +60,7 @@ def read_blocks(paths: Sequence[str], pair: int, permutations: int, known: Seque
     tables, places = [pa.schema([schema.field(name) for name in names]).empty_table()], [PLACE.empty_table()]
     for path in paths:
         for number in sorted({pair >> 32, pair & 0xFFFFFFFF}):
-            first, table = read_numbered_range(path, "block", (number, number + 1), [*names, *PLACE.names])
+            first, table = mapped_range(path, "block", (number, number + 1))
             if len(table):
                 tables.append(table.select(names))
                 places.append(_places(table, path, first))
@@ -97,7 +98,7 @@ def write_texts(blocks: Blocks, path: str) -> str:
     table = blocks.rows.append_column(PLACE.field("file"), file)
     table = table.append_column(PLACE.field("at"), pa.array(blocks.at))
     order = np.argsort(uint64(table, "block"), kind="stable")
-    return write_work(table.take(pa.array(order)), path, "block")
+    return write_mapped(table.take(pa.array(order)), path)
 
 
 def names_of(one: NDArray[np.int64], two: NDArray[np.int64], texts: int) -> NDArray[np.int64]:

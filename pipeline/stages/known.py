@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.artifacts import KeyRange, read_ranges, read_work, uint64
+from pipeline.mapped import mapped_range
 from pipeline.stages.components import KNOWN, NO_BLOCK
 from pipeline.stages.inputs import Shard
 from pipeline.stages.places import Places
@@ -52,6 +53,7 @@ class Sources:
 
 def read_named(paths: Sequence[str], roots: KeyRange) -> pa.Table:
     """The known texts of the components of a range of roots, by text_id, as texts in no block."""
-    table = read_ranges(paths, "root", roots, NAMED)
+    parts = (mapped_range(path, "root", roots, NAMED.names)[1].cast(NAMED) for path in paths)
+    table = pa.concat_tables([NAMED.empty_table(), *parts])
     table = table.take(pa.array(np.argsort(uint64(table, "text_id"))))
     return table.append_column("block", pa.array(np.full(len(table), NO_BLOCK, np.uint64)))

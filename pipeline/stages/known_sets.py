@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.artifacts import read_work, uint64, write_work
+from pipeline.artifacts import uint64
+from pipeline.mapped import read_mapped, write_mapped
 from pipeline.stages.bodies import bodies_of
 from pipeline.stages.inputs import Shard
 from pipeline.stages.known import Sources, known_of_shard
@@ -95,12 +96,10 @@ def find_sets(
             placed.append(_placed(missing, fresh)[1])
         else:
             sets += fresh
-        kept.append(
-            tuple(_merged([*item.kept, *fresh], f"{item.path}-merged.parquet")) if fresh else item.kept
-        )
+        kept.append(tuple(_merged([*item.kept, *fresh], f"{item.path}-merged.arrow")) if fresh else item.kept)
         read += len(missing)
-    sets += _written(placed, "block", f"{path}-placed.parquet")
-    return FoundSets(tuple(sets), tuple(_written(named, "root", f"{path}-named.parquet")), read, tuple(kept))
+    sets += _written(placed, "block", f"{path}-placed.arrow")
+    return FoundSets(tuple(sets), tuple(_written(named, "root", f"{path}-named.arrow")), read, tuple(kept))
 
 
 def _placed(rows: pa.Table, kept: Sequence[str]) -> tuple[pa.Table, pa.Table]:
@@ -108,7 +107,7 @@ def _placed(rows: pa.Table, kept: Sequence[str]) -> tuple[pa.Table, pa.Table]:
     text_id, n = uint64(rows, "text_id"), len(rows)
     count, file, at = np.zeros(n, np.int64), np.full(n, -1), np.zeros(n, np.int64)
     for i, name in enumerate(kept):
-        table = read_work(name, ["text_id", "shingle_count"])
+        table = read_mapped(name, ["text_id", "shingle_count"])
         held = uint64(table, "text_id")
         order = np.argsort(held)
         place = order[np.minimum(np.searchsorted(held[order], text_id), len(held) - 1)]
@@ -128,7 +127,7 @@ def _written(tables: Sequence[pa.Table], key: str, path: str) -> list[str]:
     if not any(map(len, tables)):
         return []
     table = pa.concat_tables(tables)
-    return [write_work(table.take(pa.array(np.argsort(uint64(table, key), kind="stable"))), path, key)]
+    return [write_mapped(table.take(pa.array(np.argsort(uint64(table, key), kind="stable"))), path)]
 
 
 def _merged(files: Sequence[str], path: str) -> list[str]:
@@ -136,6 +135,6 @@ def _merged(files: Sequence[str], path: str) -> list[str]:
     small = [file for file in files if Path(file).stat().st_size < LARGE_BYTES]
     if len(small) <= MOST_FILES:
         return list(files)
-    table = pa.concat_tables([read_work(file, KEPT_SETS.names).select(KEPT_SETS.names) for file in small])
+    table = pa.concat_tables([read_mapped(file, KEPT_SETS.names) for file in small])
     table = table.take(pa.array(np.argsort(uint64(table, "text_id"))))
-    return [*(file for file in files if file not in small), write_work(table, path, "text_id")]
+    return [*(file for file in files if file not in small), write_mapped(table, path)]

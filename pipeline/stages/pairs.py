@@ -111,7 +111,7 @@ def verify(
     again = left_out = cut_short = np.zeros(0, np.int64)
     there = ""
     if pair >> 32 == pair & 0xFFFFFFFF:
-        there = write_texts(blocks, f"{path}-texts.parquet")
+        there = write_texts(blocks, f"{path}-texts.arrow")
         look = second_look(blocks, found, near)
         found, again = found.and_also(look.found), look.found.left
         left_out, cut_short = look.left_out, look.cut_short

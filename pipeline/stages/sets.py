@@ -10,13 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_ranges, uint64, write_work
+from pipeline.artifacts import read_ranges, uint64
 from pipeline.composing import nfkc
 from pipeline.errors import InputChangedError
 from pipeline.kernels import sets as kernel
 from pipeline.kernels.buffers import binary_of, text_buffers
 from pipeline.kernels.scan import Tokeniser, roomier, tokeniser
 from pipeline.kernels.tokens import NEEDS_NFKC
+from pipeline.mapped import write_mapped
 from pipeline.readers.formats import read
 from pipeline.readers.rows import Rows
 from pipeline.stages.bodies import other_texts, read_shard
@@ -118,9 +119,8 @@ def composed_sets(
 def write_sets(rows: pa.Table, shingles: pa.LargeBinaryArray, path: str) -> str:
     """Write texts, sorted by block, with their sources and sets."""
     counts = pc.divide(pc.binary_length(shingles), 8)
-    return write_work(
-        rows.append_column("shingle_count", counts).append_column("shingles", shingles), path, "block"
-    )
+    table = rows.append_column("shingle_count", counts).append_column("shingles", shingles)
+    return write_mapped(table, path)
 
 
 class _Output:
@@ -145,7 +145,7 @@ class _Output:
             rows = pa.concat_tables(self.rows)
             order = np.argsort(uint64(rows, "block"), kind="stable")
             shingles = binary_of([self.parts[i] for i in order])
-            path = f"{self.path}-{len(self.written):04d}.parquet"
+            path = f"{self.path}-{len(self.written):04d}.arrow"
             self.written.append(write_sets(rows.take(pa.array(order)), shingles, path))
         self.rows, self.parts, self.held_bytes = [], [], 0
 

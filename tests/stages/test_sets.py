@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import xxhash
 
@@ -29,7 +28,18 @@ from pipeline.stages.scan import scan
 from pipeline.stages.sets import SetScratch, composed_sets, read_sets, sets_schema
 from tests import corpus as planted
 from tests import oracles
-from tests.stages.steps import BY_FILE, NEAR, PARAMETERS, Corpus, all_rows, cut, doc, rows_of, scanned
+from tests.stages.steps import (
+    BY_FILE,
+    NEAR,
+    PARAMETERS,
+    Corpus,
+    all_rows,
+    cut,
+    doc,
+    rows_of,
+    scanned,
+    table_at,
+)
 
 ACCENTS = "été à la plage, où l'on mange des pâtés chauds"
 TEXTS: dict[str, list[str | None]] = {
@@ -103,7 +113,7 @@ def test_sets_are_those_of_the_wanted_texts(tmp_path: Path, shard_bytes: int) ->
     paths = _read(corpus, ALL, tmp_path)
     _check(corpus, paths, ALL)
     assert {row["doc_id"] >> 32: row["source"] for row in all_rows(paths)} == {0: "a", 1: "b", 3: "d"}
-    assert all(pq.read_schema(path).equals(sets_schema(NEAR.permutations)) for path in paths)
+    assert all(table_at(path).schema.equals(sets_schema(NEAR.permutations)) for path in paths)
 
 
 def test_sets_are_written_whenever_enough_are_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
