@@ -8,6 +8,7 @@ Start-up is what either command takes on one document, without and with an index
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -113,6 +114,7 @@ class _Night:
             tonight = self.scratch / "index-tonight"
             shutil.rmtree(tonight, ignore_errors=True)
             shutil.copytree(index, tonight)
+            os.sync()  # a run makes sure of its files at the end: it must not wait for those copied here
             full.append(self.run([data], "full"))
             more.append(self.run([data], "more", tonight))
         return Nights(
