@@ -122,16 +122,24 @@ def test_a_file_that_changes_between_its_two_reads_is_left_out_as_configured(
     check_rejected(path, rest, shard_bytes=shard_bytes)
 
 
-def test_a_file_that_was_another_when_it_was_scanned_is_scanned_again_by_the_next_run(
+def test_a_file_that_is_another_once_it_was_scanned_counts_as_it_was_where_its_texts_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_texts(tmp_path / "a.jsonl", [f"{'long ' * 20_000}{text}" for text in TEXTS])
-    index = {"index": str(tmp_path / "index")}
+    whole: dict[str, Any] = {"fingerprint": "full"}
+    index = {"index": str(tmp_path / "index"), **whole}
+    before_the_change = audit(path, tmp_path / "before", **whole).bytes_of_files()
     with monkeypatch.context() as patched:
         before(patched, "find_near", lambda: rewrite_in_secret(path))
-        check(path, **index)
-    found = audit(path, tmp_path / "out", **index)
-    assert found.bytes_of_files() == audit(path, tmp_path / "other").bytes_of_files()
+        assert audit(path, tmp_path / "out", **index).bytes_of_files() == before_the_change
+    found, wanted = (
+        audit(path, tmp_path / name, **more) for name, more in (("again", index), ("new", whole))
+    )
+    tables = {name for name in wanted.bytes_of_files() if "new_repeats" not in name}
+    assert wanted.bytes_of_files() != before_the_change
+    assert {name: found.bytes_of_files()[name] for name in tables} == {
+        name: wanted.bytes_of_files()[name] for name in tables
+    }
 
 
 def test_a_file_with_other_texts_of_the_same_size_and_time_is_told(

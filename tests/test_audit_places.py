@@ -17,11 +17,11 @@ LISTED, PREDICTABLE_LISTED, PLACES_LISTED = 4, 2, 3
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run with more passages and places than are kept, in several key ranges and two files."""
     for name, value in (
-        ("LISTED", LISTED),
-        ("PREDICTABLE_LISTED", PREDICTABLE_LISTED),
-        ("PLACES_LISTED", PLACES_LISTED),
+        ("passages.LISTED", LISTED),
+        ("passages.PREDICTABLE_LISTED", PREDICTABLE_LISTED),
+        ("spans.PLACES_LISTED", PLACES_LISTED),
     ):
-        monkeypatch.setattr(f"pipeline.stages.passages.{name}", value)
+        monkeypatch.setattr(f"pipeline.stages.{name}", value)
     monkeypatch.setattr("pipeline.passages.SPANS_A_RANGE", 9)
     rng = random.Random(4)
     words = [f"{a}{b}{c}" for a in "abcdefgh" for b in "klmnopqr" for c in "stuv"]

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import engine as engine_module
+from pipeline import cluster as cluster_module
 from pipeline import run as run_module
 from pipeline.cluster import Cluster
 from pipeline.config import parse
@@ -89,7 +89,7 @@ def test_a_scheduler_that_is_killed_is_an_error_that_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # For how long Dask looks for a scheduler, also for one that it has lost.
-    monkeypatch.setattr(engine_module, "CONNECT_SECONDS", 8)
+    monkeypatch.setattr(cluster_module, "CONNECT_SECONDS", 8)
     with scheduler(tmp_path) as (process, where), worker(where, tmp_path):
         config = parse({"inputs": "x", "cluster": {"address": where}}).cluster
         with (

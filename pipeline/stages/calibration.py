@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pipeline.artifacts import frame, read_work, table_of, uint64, write_work
 from pipeline.kernels.buffers import binary_rows, uint64_values
 from pipeline.kernels.postings import Postings, near_members, postings
+from pipeline.mapped import read_mapped
 from pipeline.readers.formats import read
 from pipeline.recall import Recall, wilson
 from pipeline.stages.components import wanted_schema
@@ -58,7 +59,7 @@ def draw(run: str, size: int, seed: int, permutations: int, path: str) -> tuple[
 
 
 def _index(sets: Sequence[str]) -> tuple[NDArray[np.uint64], Postings]:
-    tables = [read_work(path, ["text_id", "shingles"]) for path in sets]
+    tables = [read_mapped(path, ["text_id", "shingles"]) for path in sets]
     values, offsets = uint64_values(
         pa.chunked_array([c for t in tables for c in t["shingles"].chunks], pa.large_binary())
     )
