@@ -268,17 +268,6 @@ def read_ranges(
     return pa.concat_tables([empty, *tables])
 
 
-def read_rows(path: str | Path, rows: NDArray[np.int64], columns: Sequence[str]) -> pa.Table:
-    """Some rows of a file by their numbers, in this order, read by row group."""
-    with open_parquet(path) as file:
-        sizes = np.array([file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)])
-        begins = np.cumsum(sizes) - sizes
-        wanted, place = np.unique(np.searchsorted(begins, rows, side="right") - 1, return_inverse=True)
-        table = file.read_row_groups(wanted.tolist(), columns, use_threads=False)
-    before = np.cumsum(sizes[wanted]) - sizes[wanted]
-    return table.take(pa.array(rows - begins[wanted][place] + before[place]))
-
-
 def uint64(table: pa.Table, name: str) -> NDArray[np.uint64]:
     """A column without nulls as a NumPy array of its own type."""
     return table.column(name).to_numpy()  # type: ignore[no-any-return]

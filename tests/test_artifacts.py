@@ -7,9 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -455,12 +453,3 @@ def test_whole_key_range_reads_everything(tmp_path: Path) -> None:
     everything: KeyRange = (0, END_OF_KEYS)
     assert read_range(path, "key", everything).equals(read_work(path))
     assert read_work(path, ["word"]).column_names == ["word"]
-
-
-@given(st.lists(st.integers(0, 99), max_size=20))
-def test_rows_by_number_come_in_the_order_they_were_asked_for(rows: list[int]) -> None:
-    with TemporaryDirectory() as folder, patch.object(artifacts, "KEY_GROUP_BYTES", 100):
-        key = np.arange(100, dtype=np.uint64)
-        path = write_work(pa.table({"key": key, "value": key + 7}), f"{folder}/t", "key")
-        found = artifacts.read_rows(path, np.array(rows, np.int64), ["value"])
-    assert found.column("value").to_pylist() == [row + 7 for row in rows]

@@ -20,9 +20,20 @@ from pipeline import run as run_module
 from pipeline.artifacts import write_work
 from pipeline.cli import main
 from pipeline.errors import ConfigError
-from pipeline.index import INDEX_VERSION, Kept, last_runs, open_index, remove_others, write_kept
+from pipeline.index import (
+    INDEX_VERSION,
+    Kept,
+    last_runs,
+    open_index,
+    placed,
+    remove_others,
+    segment_folder,
+    unit_folder,
+    write_kept,
+)
 from pipeline.keeping import Earlier
 from pipeline.removal import remove
+from pipeline.stages.scan import ScanResult, Segment
 from tests.audits import Audited, audit, without_dask, write_rows, write_texts
 from tests.indexed_nights import check_bytes, counts_of
 from tests.stages.steps import table_at
@@ -330,6 +341,13 @@ def test_only_the_last_generation_of_kept_tables_stays(tmp_path: Path) -> None:
         write_kept(tmp_path, generation, {"t": [path]}, [(path, path)], {path: (1, "")}, "p")
     remove_others(tmp_path)
     assert os.listdir(tmp_path / "kept") == ["second"]
+
+
+def test_segment_is_found_by_its_name(tmp_path: Path) -> None:
+    folder = unit_folder(tmp_path, "ab" + "0" * 30)
+    scanned = ScanResult(0, (Segment(0, "0003", 5),), (5,), "", 0)
+    (segment,) = placed(scanned, 7, folder).segments
+    assert segment_folder(tmp_path, segment.name) == Path(segment.path) == folder / "0003"
 
 
 # --- what an index holds --------------------------------------------------------------------------

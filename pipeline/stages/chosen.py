@@ -135,11 +135,6 @@ class Looked:
         return int(self.windows.sum(dtype=np.int64))
 
     @property
-    def known_slots(self) -> int:
-        """How many those had that had slots before."""
-        return int(self.windows[: self.known].sum(dtype=np.int64))
-
-    @property
     def live_slots(self) -> int:
         """How many windows are looked at."""
         return int(self.windows[self.kind != NONE].sum(dtype=np.int64))
