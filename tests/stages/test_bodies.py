@@ -90,6 +90,8 @@ def test_texts_of_a_shard_are_read_from_the_files_of_its_segments(tmp_path: Path
         )
     assert len(corpus.segments) > 2
     paths = [bodies_of(segment.path) for segment in corpus.segments]
+    kept = [table_at(path).column("text").to_pylist() for path in paths]
+    assert all(len(of_segment) == len(set(of_segment)) for of_segment in kept)
     # Of copies in several segments each has one, in its first document there.
     for wanted in ([0, 1], [1, doc(1, 4)], [doc(1, 2)], [], [0, doc(1, 0), doc(1, 2), doc(1, 3), doc(1, 4)]):
         parts = list(read_shard(paths, 0, Places(corpus.places), np.array(wanted, np.uint64)))
