@@ -257,6 +257,32 @@ def test_repeat_that_is_no_more_is_gone(tmp_path: Path, old: Night) -> None:
     assert again.counts("unitigs")["reused"] == 1
 
 
+def test_text_that_repeats_all_the_same_gains_and_loses_what_is_settled(tmp_path: Path) -> None:
+    # The windows of OTHER are known by their anchors alone: none of them is looked at one by one.
+    files: dict[str, list[str | None]] = {
+        "b": [around([*SHARED, *planted.fresh(RNG, 30), *OTHER])],
+        "c": [around(SHARED)],
+    }
+    more: dict[str, list[str | None]] = {**files, "d": [around(OTHER)]}
+    first = night(tmp_path / "1", files)
+    second = _check(tmp_path / "2", more, first)
+    third = _check(tmp_path / "3", files, second)
+    assert [len(found.rows("passages")) for found in (first, second, third)] == [1, 2, 1]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_windows_that_come_to_repeat_among_grams_that_did_are_cut(tmp_path: Path, seed: int) -> None:
+    # All grams stand in other contexts, too, so that just what is known of windows changes.
+    words = planted.fresh(random.Random(seed), 20)
+    pieces: list[str | None] = [around(words[i : i + W - 1]) for i in range(14)]
+    files: dict[str, list[str | None]] = {"b": [around(words), around(words[:12])], "c": pieces}
+    first = night(tmp_path / "1", files)
+    again = _check(tmp_path / "2", {**files, "d": [around(words[: 13 + seed % 3])]}, first)
+    assert {row["tokens"] for row in first.rows("passages")} == {12}
+    assert {row["tokens"] for row in again.rows("passages")} > {12}
+    _check(tmp_path / "3", files, again)
+
+
 def test_example_is_how_the_passage_begins_in_what_is_its_first_place_now(tmp_path: Path) -> None:
     plain = around(SHARED)
     files: dict[str, list[str | None]] = {
