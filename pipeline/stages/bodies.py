@@ -4,8 +4,9 @@ A night wants a few texts in a hundred again, all over the files of a corpus, an
 be read from the beginning of a row group, or of the whole file. The copy is cut into row groups so
 small that a text costs little more than itself. Of equal texts in a segment the first is kept.
 
-Measured on 445 MB of Python source: 0.18 bytes a byte of text, written at 330 MB/s a core; 60 texts of
-104 MB are read in a tenth of the time that the Parquet file takes they came from.
+Measured on 445 MB of Python source: 0.20 bytes a byte of text. Of 104 MB, in row groups of 256 KB, which
+are larger than these, 60 texts were read in a tenth of the time that the Parquet file took they came from
+(0.02 and 0.17 s); such groups were written at 310 MB/s a core.
 """
 
 from __future__ import annotations
