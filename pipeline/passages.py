@@ -178,7 +178,7 @@ class _PassageStages:
         self.figures: Figures = {}
         self.known = [self.before.known(segment.name) for segment in self.scanned.segments]
         self.gone = self.before.gone(self.scanned.segments)
-        self.kept = any(segment.name for segment in self.scanned.segments)
+        self.named = any(segment.name for segment in self.scanned.segments)
         # Without the anchors of a segment that is gone nobody can say which of the others change.
         folders = [self.before.folder_of(name) for name in self.gone]
         self.lost = [str(folder / "anchors.arrow") for folder in folders]
@@ -220,7 +220,7 @@ class _PassageStages:
             read = self.engine.map(
                 "windows",
                 read_stretches,
-                items if any(part.survivors for part in survivors) or self.kept else [],
+                items if any(part.survivors for part in survivors) or self.named else [],
                 costs=[shard.size_bytes for shard, _, _ in items],
                 places=self.scanned.places,
                 survivors=[part.path for part in survivors],
