@@ -15,7 +15,9 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any, TypeVar
 
 import dask
@@ -23,12 +25,15 @@ from distributed import Client, KilledWorker, LocalCluster, Security, Worker, as
 from distributed.comm.core import connect
 from distributed.utils import LoopRunner
 
+from pipeline.beside import Stopped, side_by_side
 from pipeline.config import ClusterConfig, LocalConfig
 from pipeline.errors import AuditError, ClusterError
 from pipeline.progress import Progress
+from pipeline.resuming import Tasks
 from pipeline.threads import cores
 
 T = TypeVar("T")
+U = TypeVar("U")
 RETRIES = 3  # times a task is tried again when its worker is lost
 CONNECT_SECONDS = 30
 WORKERS_SECONDS = 600  # a batch system may let us wait for the first worker
@@ -53,8 +58,8 @@ def _call(function: Callable[..., T], shared: Mapping[str, Any], item: tuple[Any
 class Cluster:
     """A connected Dask client. Use `open_cluster`."""
 
-    def __init__(self, client: Client, progress: Progress) -> None:
-        self._client, self._progress = client, progress
+    def __init__(self, client: Client, progress: Progress, stop: Event | None = None) -> None:
+        self._client, self._progress, self._stop = client, progress, stop or Event()
 
     def map(
         self,
@@ -94,6 +99,8 @@ class Cluster:
                 for future in as_completed(futures, loop=self._client.loop):
                     future.result()
                     advance()
+                    if self._stop.is_set():
+                        raise Stopped
             return self._client.gather(futures)  # type: ignore[no-any-return]
         except KilledWorker as error:
             raise ClusterError(
@@ -107,6 +114,12 @@ class Cluster:
         except BaseException:
             self._client.cancel(futures, force=True)
             raise
+
+    def beside(self, one: Callable[[Tasks], T], other: Callable[[Tasks], U]) -> tuple[T, U]:
+        """See `Tasks.beside`."""
+        stop = Event()
+        asking = Cluster(self._client, self._progress, stop)
+        return side_by_side(partial(one, asking), partial(other, asking), stop)
 
     def _lost(self, stage: str, error: Exception) -> ClusterError:
         return ClusterError(

@@ -7,10 +7,12 @@ events, too, told by `watching`; on a terminal the command itself says these.
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import resource
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -52,6 +54,15 @@ class Progress:
     run: str | None = None
     _start: float = field(default_factory=time.perf_counter)
 
+    def __post_init__(self) -> None:
+        self._bars = _Bars(self.stream)
+
+    def part(self) -> Progress:
+        """Progress of a part of the run, told in the same place; what its stages did is in its own logs."""
+        part = copy.copy(self)
+        part.logs = []
+        return part
+
     @property
     def as_json(self) -> bool:
         """Whether events are told as JSON Lines."""
@@ -78,17 +89,17 @@ class Progress:
         if self.as_json:
             self.event("damaged", "warning", message=words)
         elif not self.quiet:
-            print(f"dupaudit: damaged, made anew: {words}", file=self.stream, flush=True)
+            self._bars.say(f"dupaudit: damaged, made anew: {words}")
 
     def problem(self, words: str) -> None:
         """Tell what went wrong beside the audit, in JSON or in words, even if quiet."""
         if self.as_json:
             self.event("problem", "error", message=words)
         else:
-            print(f"dupaudit: {words}", file=self.stream, flush=True)
+            self._bars.say(f"dupaudit: {words}")
 
     def _line(self, facts: dict[str, Any]) -> None:
-        print(json.dumps(_plain(facts), allow_nan=False), file=self.stream, flush=True)
+        self._bars.say(json.dumps(_plain(facts), allow_nan=False))
 
     @contextmanager
     def stage(self, name: str) -> Iterator[dict[str, int]]:
@@ -104,7 +115,7 @@ class Progress:
                 "stage_finished", stage=name, counts=counts, seconds=seconds, peak_bytes=log.peak_bytes
             )
         elif not self.quiet:
-            print(log.line(), file=self.stream, flush=True)
+            self._bars.say(log.line())
 
     @contextmanager
     def bar(self, stage: str, total: int) -> Iterator[Callable[[], None]]:
@@ -112,9 +123,47 @@ class Progress:
         if self.quiet or self.as_json:
             yield lambda: None
             return
+        with self._bars.bar(stage, total) as advance:
+            yield advance
+
+
+class _Bars:
+    """The bars of all stages under way, in one display, which is there while there are any."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self._lock = stream, threading.Lock()
+        self._shown: Any = None
+
+    @contextmanager
+    def bar(self, stage: str, total: int) -> Iterator[Callable[[], None]]:
+        """A bar with the name of a stage; yields what to call after each of `total` tasks."""
+        with self._lock:
+            if self._shown is None:
+                self._shown = self._display()
+                self._shown.start()
+            bars, task = self._shown, self._shown.add_task(stage, total=total)
+        try:
+            yield lambda: bars.advance(task)
+        finally:
+            with self._lock:
+                if len(bars.tasks) > 1:
+                    bars.remove_task(task)
+                else:
+                    bars.stop()
+                    self._shown = None
+
+    def say(self, line: str) -> None:
+        """Write a line, above the bars if there are any, in one piece."""
+        with self._lock:
+            if self._shown is None:
+                self._stream.write(f"{line}\n")
+                self._stream.flush()
+            else:
+                self._shown.console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+    def _display(self) -> Any:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bars
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (
             TextColumn("{task.description:<11}"),
@@ -122,9 +171,7 @@ class Progress:
             MofNCompleteColumn(),
             TimeRemainingColumn(),
         )
-        with Bars(*columns, console=Console(file=self.stream), transient=True) as bars:
-            task = bars.add_task(stage, total=total)
-            yield lambda: bars.advance(task)
+        return Progress(*columns, console=Console(file=self._stream), transient=True)
 
 
 def _plain(value: Any) -> Any:

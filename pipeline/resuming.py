@@ -19,6 +19,8 @@ from pipeline.progress import Progress
 from pipeline.records import Checksums, checksums, damaged, digest, read_record, write_record
 
 T = TypeVar("T")
+U = TypeVar("U")
+V = TypeVar("V")
 
 
 class Tasks(Protocol):
@@ -33,6 +35,13 @@ class Tasks(Protocol):
         **shared: Any,
     ) -> list[T]:
         """The results of `function(*item, **shared)`, in the order of the items."""
+        ...
+
+    def beside(self, one: Callable[[Tasks], T], other: Callable[[Tasks], U]) -> tuple[T, U]:
+        """What two that ask for tasks give, at once where tasks run at once.
+
+        When one fails, the other ends with the tasks it is at.
+        """
         ...
 
 
@@ -50,6 +59,10 @@ class Here:
         """The results of `function(*item, **shared)`, in the order of the items."""
         return [function(*item, **shared) for item in items]
 
+    def beside(self, one: Callable[[Tasks], T], other: Callable[[Tasks], U]) -> tuple[T, U]:
+        """What two that ask for tasks give, one after the other."""
+        return one(self), other(self)
+
 
 class Resuming:
     """Runs tasks through another, but those that were done before.
@@ -59,8 +72,8 @@ class Resuming:
             when they were written.
     """
 
-    def __init__(self, tasks: Tasks, work: Path, progress: Progress) -> None:
-        self._tasks, self._work, self._progress = tasks, work, progress
+    def __init__(self, tasks: Tasks, work: Path, progress: Progress, part: str = "") -> None:
+        self._tasks, self._work, self._progress, self._part = tasks, work, progress, part
         self._calls = 0
         self.reused = 0
         self.written: Checksums = {}
@@ -77,7 +90,7 @@ class Resuming:
         self._calls += 1
         if not items:
             return []
-        folder = self._work / "done" / f"{self._calls:03d}-{stage}"
+        folder = self._work / "done" / f"{self._part}{self._calls:03d}-{stage}"
         what = digest([function.__module__, function.__qualname__, shared])
         names = [digest([what, item]) for item in items]
         known: list[tuple[T, Checksums] | None] = [None] * len(items)
@@ -102,6 +115,25 @@ class Resuming:
         for _, files in every:
             self.written |= {str(self._work / name): checksum for name, checksum in files.items()}
         return [result for result, _ in every]
+
+    def beside(self, one: Callable[[Tasks], T], other: Callable[[Tasks], U]) -> tuple[T, U]:
+        """The same as `Tasks.beside`; the tasks of each are known by their place among its own."""
+        self._calls += 1
+        parts: list[Resuming] = []
+
+        def part(name: str, call: Callable[[Tasks], V]) -> Callable[[Tasks], V]:
+            def asking(tasks: Tasks) -> V:
+                mine = Resuming(tasks, self._work, self._progress, f"{self._part}{name}-")
+                parts.append(mine)
+                return call(mine)
+
+            return asking
+
+        found = self._tasks.beside(part(f"{self._calls:03d}a", one), part(f"{self._calls:03d}b", other))
+        for each in parts:
+            self.reused += each.reused
+            self.written |= each.written
+        return found
 
 
 def recorded(

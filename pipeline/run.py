@@ -24,8 +24,8 @@ from pipeline.keeping import Earlier, Leaving, earlier_of, leave, leaving
 from pipeline.locks import locked
 from pipeline.manifest import manifest_of, package_versions, write_manifest
 from pipeline.mixture import Epochs, epochs_of, weighted_sources
-from pipeline.near import find_near
-from pipeline.passages import Before, find_passages
+from pipeline.near import Near, find_near
+from pipeline.passages import Before, Passages, find_passages
 from pipeline.progress import Progress
 from pipeline.readers.rows import Columns
 from pipeline.records import Checksum, digest
@@ -37,13 +37,14 @@ from pipeline.runs import LATEST, next_sequence, point_latest
 from pipeline.scanned import Scanned
 from pipeline.scanning import Files, Scanning, Scans, write_rejects
 from pipeline.stages.inputs import Listing, list_files
+from pipeline.stages.pairs import PairsResult
 from pipeline.stages.passages import Exposing
 from pipeline.stages.places import write_places
 from pipeline.stages.scan import ScanParameters
 from pipeline.stages.sources import notes_on_mixture
 from pipeline.stages.summary import Figures
 from pipeline.stages.texts import group_texts, tokens_of_sources
-from pipeline.tables import Grains, write_tables
+from pipeline.tables import Grains, write_pair_parts, write_tables
 from pipeline.workplace import Workplace, code_digest, decisive, settle, workplace
 
 TEXTS_A_RANGE, MOST_TEXTS_A_RANGE = 1 << 14, 1 << 20  # about 200 bytes each, held a few times over
@@ -294,20 +295,13 @@ class _Audit:
         scanned = self.texts(scans, places, epochs)
         figures["text_id_collisions"] = sum(result.collisions for result in scanned.texts), "texts"
         tables = self.earlier.kept.tables
-        near = find_near(
-            scanned, self.config.near, self.parameters, self.engine, self.progress, self.work, tables
-        )
         model = self.config.model
         exposing = Exposing(epochs, evidence(model.parameters, model.training_tokens), self.config.labelled)
-        passages = None
-        if self.config.passages.enabled:
-            before = Before(tables, partial(segment_folder, self.index))
-            passages = find_passages(
-                scanned, self.parameters, exposing, self.engine, self.progress, self.work, before
-            )
+        (near, pairs), passages = self.grains(scanned, exposing)
         grains = Grains(
             scanned,
             near,
+            pairs,
             passages,
             exposing,
             self.parameters,
@@ -316,6 +310,28 @@ class _Audit:
         )
         figures, texts = write_tables(grains, self.config, figures, self.engine, self.progress, self.work)
         return figures, near.kept | texts | ({} if passages is None else passages.kept)
+
+    def grains(
+        self, scanned: Scanned, exposing: Exposing
+    ) -> tuple[tuple[Near, list[PairsResult]], Passages | None]:
+        """The near grain with its table, and the grain of passages; neither needs the other."""
+        tables, work = self.earlier.kept.tables, self.work
+        of_near, of_passages = self.progress.part(), self.progress.part()
+
+        def near(tasks: Tasks) -> tuple[Near, list[PairsResult]]:
+            config = self.config.near
+            found = find_near(scanned, config, self.parameters, tasks, of_near, work, tables)
+            return found, write_pair_parts(scanned, found, config.threshold, tasks, of_near, work)
+
+        def passages(tasks: Tasks) -> Passages | None:
+            if not self.config.passages.enabled:
+                return None
+            before = Before(tables, partial(segment_folder, self.index))
+            return find_passages(scanned, self.parameters, exposing, tasks, of_passages, work, before)
+
+        found = self.engine.beside(near, passages)
+        self.progress.logs += [*of_near.logs, *of_passages.logs]
+        return found
 
     def epochs(self, scans: Scans) -> Epochs:
         wanted = weighted_sources(self.config.mixture)

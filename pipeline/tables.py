@@ -35,13 +35,14 @@ class Grains:
     """A scanned corpus and what was found in it.
 
     Attributes:
-        passages: None if they were not looked for.
+        pairs: what was written of the near grain's. passages: None if they were not looked for.
         earlier: tables that an earlier run left, by name.
         new_files: file_ids of those that the earlier run did not have; None if there was none.
     """
 
     scanned: Scanned
     near: Near
+    pairs: Sequence[PairsResult]
     passages: Passages | None
     exposing: Exposing
     parameters: ScanParameters
@@ -49,10 +50,25 @@ class Grains:
     new_files: Sequence[int] | None
 
 
+def write_pair_parts(
+    scanned: Scanned, near: Near, threshold: float, tasks: Tasks, progress: Progress, work: Path
+) -> list[PairsResult]:
+    """Write the pairs: a part of them goes with a part of documents, the one that holds its doc_a."""
+    spans = doc_ranges(scanned.segments, PART_ROWS, scanned.places)
+    folder = work / "run" / "pairs"
+    with progress.stage("pairs") as counts:
+        items = [(span, str(folder / f"part-{i:05d}.parquet")) for i, span in enumerate(spans)]
+        done = tasks.map("pairs", write_pairs, items, pairs=near.pairs, threshold=threshold)
+        counts["rows"] = sum(part.rows for part in done)
+        if not counts["rows"]:
+            write_empty(schemas.PAIRS, folder / "part-00000.parquet")
+    return done
+
+
 def write_tables(
     grains: Grains, config: Config, figures: Figures, tasks: Tasks, progress: Progress, work: Path
 ) -> tuple[Figures, dict[str, list[str]]]:
-    """Write documents, clusters, pairs, the summary, and what new documents repeat.
+    """Write documents, clusters, the summary, and what new documents repeat.
 
     Args:
         figures: those known from earlier stages.
@@ -61,11 +77,10 @@ def write_tables(
         All figures; and tables for the next run's use, by name.
     """
     stages = _TableStages(grains, config, tasks, progress, work)
-    scanned, near, passages = grains.scanned, grains.near, grains.passages
+    scanned, near, passages, pairs = grains.scanned, grains.near, grains.passages, grains.pairs
     attached = stages.attach()
     documents = stages.documents(attached)
     overlaps, ranks = stages.overlap(documents)
-    pairs = stages.pairs()
     figures |= near.figures | stages.clusters(attached, documents)
     figures |= {
         "verified_pairs": (sum(part.rows for part in pairs), "pairs"),
@@ -196,19 +211,6 @@ class _TableStages:
             counts["rows"] = sum(n for n, _ in done)
         chained = sum(chained for _, chained in done)
         return {"clusters": (counts["rows"], "clusters"), "chained_clusters": (chained, "clusters")}
-
-    def pairs(self) -> list[PairsResult]:
-        # A part of pairs goes with a part of documents: the one that holds its doc_a.
-        scanned, near = self.grains.scanned, self.grains.near
-        spans = doc_ranges(scanned.segments, PART_ROWS, scanned.places)
-        folder, threshold = self.output / "pairs", self.config.near.threshold
-        with self.progress.stage("pairs") as counts:
-            items = [(span, str(folder / f"part-{i:05d}.parquet")) for i, span in enumerate(spans)]
-            done = self.tasks.map("pairs", write_pairs, items, pairs=near.pairs, threshold=threshold)
-            counts["rows"] = sum(part.rows for part in done)
-            if not counts["rows"]:
-                write_empty(schemas.PAIRS, folder / "part-00000.parquet")
-        return done
 
     def summary(self, found: Found, figures: Figures) -> Figures:
         exposing, folder = self.grains.exposing, str(self.output / "summary")

@@ -17,15 +17,18 @@ from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from functools import partial
 from queue import SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, TypeVar
 
 from dask.threaded import get
 
+from pipeline.beside import Stopped, side_by_side
 from pipeline.config import LocalConfig
 from pipeline.progress import Progress
+from pipeline.resuming import Tasks
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class _Pool(Executor):
@@ -66,8 +69,8 @@ class _Pool(Executor):
 class Threads:
     """Runs tasks in threads. Use `open_threads`."""
 
-    def __init__(self, pool: _Pool, progress: Progress) -> None:
-        self._pool, self._progress = pool, progress
+    def __init__(self, pool: _Pool, progress: Progress, stop: Event | None = None) -> None:
+        self._pool, self._progress, self._stop = pool, progress, stop or Event()
 
     def map(
         self,
@@ -92,6 +95,8 @@ class Threads:
 
         def begin_next() -> None:
             # Whichever of its equal tasks Dask begins first.
+            if self._stop.is_set():
+                raise Stopped
             i = waiting.popleft()
             found[i] = function(*items[i], **shared)
 
@@ -101,6 +106,12 @@ class Threads:
             after = (None, None, None, lambda *_: advance(), None)
             get(tasks, list(tasks), pool=self._pool, chunksize=1, callbacks=[after])
         return [found[i] for i in range(len(items))]
+
+    def beside(self, one: Callable[[Tasks], T], other: Callable[[Tasks], U]) -> tuple[T, U]:
+        """See `Tasks.beside`."""
+        stop = Event()
+        asking = Threads(self._pool, self._progress, stop)
+        return side_by_side(partial(one, asking), partial(other, asking), stop)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -152,3 +153,36 @@ def test_workers_are_for_processes_limits_and_clusters(tree: object, kind: type,
         assert type(engine) is kind
         here = not (isinstance(tree, dict) and "processes" in tree.get("local", {}))
         assert (engine.map("pid", os.getpid, [()]) == [os.getpid()]) == here
+
+
+def _first_fails(value: int) -> int:
+    if value == 0:
+        raise InputError("it broke")
+    CALLED.append(value)
+    time.sleep(0.02)
+    return value
+
+
+def test_two_ask_for_tasks_at_once(tasks: Tasks) -> None:
+    # Each has one task, which waits for the other's.
+    def ask(value: int) -> Callable[[Tasks], list[int]]:
+        return lambda asked: asked.map("meet", _met, [(value,)])
+
+    assert tasks.beside(ask(1), ask(2)) == ([1], [2])
+
+
+@pytest.mark.parametrize("failing_first", [True, False])
+def test_an_error_of_one_ends_the_other_in_the_middle_of_its_stage(tasks: Tasks, failing_first: bool) -> None:
+    many = 1000
+
+    def fail(asked: Tasks) -> list[int]:
+        return asked.map("fail", _first_fails, [(0,)])
+
+    def go_on(asked: Tasks) -> list[int]:
+        return asked.map("go on", _first_fails, [(i,) for i in range(1, many)])
+
+    calls = (fail, go_on) if failing_first else (go_on, fail)
+    with pytest.raises(InputError, match="it broke"):
+        tasks.beside(*calls)
+    assert len(CALLED) < many / 2
+    assert tasks.map("after", _noted, [(7,)]) == [7], "the engine goes on"

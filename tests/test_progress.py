@@ -6,6 +6,8 @@ import io
 import json
 import math
 import re
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -197,3 +199,54 @@ def test_peak_is_what_this_process_has_held() -> None:
     held = bytearray(before + (64 << 20))
     held[::4096] = b"x" * len(held[::4096])
     assert peak_bytes() >= before + (60 << 20)
+
+
+def test_parts_keep_logs_of_their_own_and_tell_in_one_place() -> None:
+    stream = io.StringIO()
+    progress = Progress(stream)
+    progress.begin("tonight")
+    parts = [progress.part(), progress.part()]
+    for part, name in zip(parts, ("links", "windows"), strict=True):
+        with part.stage(name):
+            pass
+    assert progress.logs == []
+    assert [[log.stage for log in part.logs] for part in parts] == [["links"], ["windows"]]
+    told = [(event["event"], event["run"]) for event in _events(stream)]
+    assert told == [("run_started", "tonight")] + [("stage_finished", "tonight")] * 2
+
+
+def test_lines_of_two_parts_at_once_are_whole() -> None:
+    class Slow(io.StringIO):
+        def write(self, text: str) -> int:
+            time.sleep(0.0005)
+            return super().write(text)
+
+    stream = Slow()
+    progress = Progress(stream)
+
+    def tell(part: Progress) -> None:
+        for i in range(50):
+            part.event("told", number=i)
+
+    threads = [threading.Thread(target=tell, args=(progress.part(),)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(event["number"] for event in _events(stream)) == sorted([*range(50)] * 2)
+
+
+def test_bars_of_two_stages_at_once_are_in_one_display(terminal: Terminal) -> None:
+    progress = Progress(terminal)
+    one, other = progress.part(), progress.part()
+    with one.stage("windows"), one.bar("windows", 5):
+        with other.stage("sets"), other.bar("sets", 3) as advance:
+            for _ in range(3):
+                advance()
+        time.sleep(0.3)  # until the display was drawn without the other
+        both = terminal.getvalue()
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", both)
+    assert re.search(r"windows +[━╸╺ ]+ *0/5", plain)
+    assert re.search(r"^sets +.*peak [\d,]+ MB$", plain, re.MULTILINE), "a whole line above the bars"
+    assert not re.search(r"sets.*3/3", plain.rsplit("windows", 1)[1])
+    assert "windows" in terminal.getvalue().rstrip().rsplit("\n", 1)[-1]

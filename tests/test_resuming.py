@@ -17,7 +17,7 @@ from pipeline.errors import InputError
 from pipeline.progress import Progress
 from pipeline.readers.rows import Columns
 from pipeline.records import decoded, encoded
-from pipeline.resuming import Here, Resuming
+from pipeline.resuming import Here, Resuming, Tasks
 from tests.audits import audit, without_dask
 from tests.kill_trials import CONFIG, write_inputs
 from tests.same import same
@@ -140,6 +140,42 @@ def test_the_same_task_in_another_place_is_done(begin: Callable[[], Resuming]) -
     tasks.map("stage", note, [])
     tasks.map("stage", note, [(1,)])
     assert DONE == [1]
+
+
+@pytest.mark.parametrize("first", [0, 1], ids=["one first", "other first"])
+def test_tasks_of_two_parts_are_known_by_their_place_in_their_part(
+    tmp_path: Path, telling: Telling, first: int
+) -> None:
+    class Turned(Here):
+        """Does the other part first, as may happen where both are under way at once."""
+
+        def beside(self, one: Any, other: Any) -> Any:
+            gives = {i: (one, other)[i](self) for i in (first, 1 - first)}
+            return gives[0], gives[1]
+
+    def ask(word: str, fails: bool) -> Callable[[Tasks], list[Any]]:
+        def asking(tasks: Tasks) -> list[Any]:
+            path = str(tmp_path / word)
+            found = tasks.map("stage", note, [(word,)]) + tasks.map("stage", write, [(path, word)])
+            if fails:
+                raise InputError(word)
+            return found
+
+        return asking
+
+    begun = Resuming(Here(), tmp_path, telling)
+    begun.map("stage", note, [("before",)])
+    with pytest.raises(InputError, match="b"):
+        begun.beside(ask("a", False), ask("b", True))
+    DONE.clear()
+    again = Resuming(Turned(), tmp_path, telling)
+    again.map("stage", note, [("before",)])
+    found = again.beside(ask("a", False), ask("b", False))
+    assert found == tuple([[word, {}], str(tmp_path / word)] for word in "ab")
+    assert again.map("stage", note, [("after",)]) == [["after", {}]]
+    assert DONE == ["after"]
+    assert again.reused == 5
+    assert {Path(path).name for path in again.written} == {"a", "a.too", "b", "b.too"}
 
 
 def test_without_items_nothing_is_asked_for(begin: Callable[[], Resuming], tmp_path: Path) -> None:
