@@ -61,7 +61,7 @@ def second_look(sets: Blocks, found: Comparison, near: NearConfig) -> Again:
     counts = np.diff(starts)
     room = int(np.sum(counts * np.minimum(np.maximum(tries, TRIES_OF_SCOUT), counts)))
     left, right = np.empty(room, np.int64), np.empty(room, np.int64)
-    tally, sent, agreement = (np.empty(len(order), np.int64) for _ in range(3))
+    tally, sent, alike = (np.empty(len(order), np.int64) for _ in range(3))
     left_out, cut_short = (np.zeros(len(order), np.bool_) for _ in range(2))
     n = look_again(
         columns,
@@ -74,8 +74,8 @@ def second_look(sets: Blocks, found: Comparison, near: NearConfig) -> Again:
         BUDGET,
         tally,
         sent,
-        agreement,
-        np.empty(len(order), np.uint8),
+        alike,
+        np.empty(len(order), np.uint8 if near.permutations < 256 else np.uint16),
         left_out,
         cut_short,
         left,

@@ -43,9 +43,9 @@ def warm() -> None:
     first, table = np.zeros(1, np.int64), np.zeros(table_mask(1) + 1, np.uint64)
     shared_counts(values, offsets, first, first + 1, 0.5, table, np.zeros(1, np.int64))
     sketches, numbers = words(np.zeros((2, 8), np.uint8))[0], np.arange(2)
-    tally, sent, agreement, left, right = (np.zeros(2, np.int64) for _ in range(5))
+    tally, sent, alike, left, right = (np.zeros(2, np.int64) for _ in range(5))
     flags, starts, tries = np.zeros(2, np.bool_), np.array([0, 2]), np.ones(1, np.int64)
-    scratch = tally, sent, agreement, np.empty(2, np.uint8), flags, flags.copy(), left, right
+    scratch = tally, sent, alike, np.empty(2, np.uint8), flags, flags.copy(), left, right
     look_again(np.zeros((8, 2), np.uint8), starts, numbers, 0, tries, 1, 1, 1, *scratch)
     _warm_sums(sketches, starts)
     _warm_passages(texts.slice(0, 1))
