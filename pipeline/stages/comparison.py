@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.artifacts import table_of, uint64, write_work
+from pipeline.kernels.hashed_keys import places
 
 COMPARED = pa.schema(
     [
@@ -93,7 +94,7 @@ def recalled(rows: pa.Table, found: pa.Table) -> tuple[Texts, Comparison]:
         rows: the texts, sorted by text_id. found: rows of `FOUND`, each between two of them.
     """
     text_id = uint64(rows, "text_id")
-    one, two = (np.searchsorted(text_id, uint64(found, name)) for name in ("left", "right"))
+    one, two = (places(text_id, uint64(found, name)) for name in ("left", "right"))
     sizes = np.zeros(len(text_id), np.int64)
     sizes[one] = found.column("left_shingles").to_numpy()
     sizes[two] = found.column("right_shingles").to_numpy()

@@ -10,6 +10,7 @@ from pipeline.kernels.anchored import survive
 from pipeline.kernels.buffers import binary_of, uint64_values
 from pipeline.kernels.cover import covers
 from pipeline.kernels.exposures import add_worth
+from pipeline.kernels.hashed_keys import places
 from pipeline.kernels.minimizers import sampler
 from pipeline.kernels.overlap import shared
 from pipeline.kernels.resemblance import look_again, words
@@ -39,6 +40,7 @@ def warm() -> None:
     ids = np.array([1, 2], np.uint64)
     stars(ids, ids, np.empty(2, np.uint64), np.empty(2, np.uint64))
     components(ids[:1], ids[1:])
+    places(ids, ids)
     values, offsets = uint64_values(pa.chunked_array([binary_of([ids[:1], ids[1:]])]))
     first, table = np.zeros(1, np.int64), np.zeros(table_mask(1) + 1, np.uint64)
     shared_counts(values, offsets, first, first + 1, 0.5, table, np.zeros(1, np.int64))
