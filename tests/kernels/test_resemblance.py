@@ -6,11 +6,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.kernels.resemblance import agreeing, agreements, look_again, words
+from pipeline.kernels.resemblance import _ones, agreeing, alike, look_again, low_bits, words
 
 Pairs = set[tuple[int, int]]
 
@@ -27,19 +27,22 @@ def _look(
     """The proposed pairs, and how many texts were left out; `tries` of every component or of each."""
     n = len(sketches)
     left, right = np.empty(n * n, np.int64), np.empty(n * n, np.int64)
-    scratch = [np.empty(n, np.int64) for _ in range(3)]
+    tally, sent, *others = (np.empty(n, np.int64) for _ in range(4))
     left_out = np.zeros(n, np.bool_)
     found = look_again(
-        np.ascontiguousarray(sketches.T),
+        words(sketches)[0],
+        low_bits(sketches),
         np.array(starts),
         np.array(labels),
-        least,
+        sketches.shape[1] - least,
         np.broadcast_to(np.array(tries, np.int64), len(starts) - 1).copy(),
         scouts,
         100,
         budget,
-        *scratch,
-        np.empty(n, np.uint8 if sketches.shape[1] < 256 else np.uint16),
+        tally,
+        sent,
+        np.empty(n, np.uint16),
+        *others,
         left_out,
         np.zeros(n, np.bool_),
         left,
@@ -63,18 +66,30 @@ def test_agreement_equals_a_count_of_equal_bytes(width: int, n: int, seed: int) 
 
 
 @given(st.integers(1, 600), st.integers(1, 6), st.data())
-def test_agreements_equal_counts_of_equal_bytes(width: int, n: int, data: st.DataObject) -> None:
-    # More places than a byte can count, and few values, so that most of them agree.
-    kinds = data.draw(st.integers(1, 3))
-    sketches = np.random.default_rng(width).integers(0, kinds, (n, width)).astype(np.uint8)
+def test_texts_are_alike_that_differ_in_few_bytes(width: int, n: int, data: st.DataObject) -> None:
+    # More places than a byte can count; values of which many agree in their lowest bits only.
+    values = np.array(data.draw(st.sampled_from([[0], [0, 255], [0, 4, 8], [1, 2, 3, 5], range(256)])))
+    sketches = values[np.random.default_rng(width).integers(0, len(values), (n, width))].astype(np.uint8)
     first = data.draw(st.integers(0, n - 1))
     stop = data.draw(st.integers(first, n))
-    columns = np.ascontiguousarray(sketches.T)
-    expected = np.count_nonzero(sketches[first:stop] == sketches[n - 1], axis=1)
-    for run in (agreements, agreements.py_func):
-        found = np.full(stop - first, 7, np.uint8 if width < 256 else np.uint16)
-        run(columns, n - 1, first, stop, found)
-        assert found.tolist() == expected.tolist()
+    most = data.draw(st.integers(0, width))
+    packed, padding = words(sketches)
+    equal = np.count_nonzero(sketches == sketches[n - 1], axis=1)
+    expected = [i for i in range(first, stop) if width - equal[i] <= most]
+    for run in (alike, alike.py_func):
+        numbers, agreement = np.empty(n, np.int64), np.empty(n, np.int64)
+        scratch = np.empty(n, np.uint16), numbers, agreement
+        found = run(packed, low_bits(sketches), n - 1, first, stop, most, *scratch)
+        assert numbers[:found].tolist() == expected
+        assert (agreement[:found] - padding).tolist() == equal[expected].tolist()
+
+
+@given(st.integers(0, 2**64 - 1))
+@example(0)
+@example(2**64 - 1)
+def test_ones_are_the_bits_that_are_set(word: int) -> None:
+    with np.errstate(over="ignore"):  # wraps on purpose
+        assert _ones(np.uint64(word)) == _ones.py_func(np.uint64(word)) == word.bit_count()
 
 
 def _expected(sketches: NDArray[np.uint8], starts: list[int], labels: list[int], least: int) -> Pairs:
@@ -107,7 +122,7 @@ def test_every_alike_pair_with_an_end_outside_the_largest_cluster_is_proposed(da
 
 @pytest.mark.parametrize("width", [64, 300])
 def test_the_rule_holds_in_components_of_hundreds_of_texts(width: int) -> None:
-    # Few are alike, so most texts are passed over many at a time; more places than a byte can count.
+    # Few are alike, so most texts are passed over by their lowest bits.
     rng = np.random.default_rng(width)
     sketches = rng.integers(0, 4, (300, width)).astype(np.uint8)
     for one, two in rng.integers(0, 300, (60, 2)):
