@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import KeyRange, read_ranges, read_work, uint64
+from pipeline.artifacts import KeyRange, read_work, uint64
 from pipeline.mapped import mapped_range
 from pipeline.stages.components import KNOWN, NO_BLOCK
 from pipeline.stages.inputs import Shard
@@ -16,15 +16,6 @@ from pipeline.stages.places import Places
 from pipeline.stages.scan import Segment
 
 NAMED = pa.schema([*KNOWN, ("source", pa.large_string())])
-
-
-def known_of_shard(shard: Shard, located: Places, known: Sequence[str]) -> pa.Table:
-    """The known texts whose documents are in a shard, by doc_id, from tables of `KNOWN` sorted by it."""
-    firsts, counts = located.first_docs(shard.number), located.rows(shard.number)
-    if not known or not len(firsts):
-        return KNOWN.empty_table()
-    table = read_ranges(known, "doc_id", (int(firsts[0]), int(firsts[-1]) + int(counts[-1])), KNOWN)
-    return table.take(pa.array(np.argsort(uint64(table, "doc_id"))))
 
 
 class Sources:
