@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import table_of, uint64, write_work
+from pipeline.artifacts import table_of, uint64
 from pipeline.kernels.hashed_keys import places
+from pipeline.mapped import write_mapped
 
 COMPARED = pa.schema(
     [
@@ -129,13 +130,13 @@ def write_pair_rows(texts: Texts, found: Comparison, keep: NDArray[np.bool_], pa
         sources.take(pa.array(a)),
         sources.take(pa.array(b)),
     )
-    return write_work(table, path, "doc_a")
+    return write_mapped(table, path)
 
 
 def write_similar(texts: Texts, found: Comparison, path: str) -> str:
     """Write pairs that are in order as `SIMILAR`."""
     table = table_of(SIMILAR, texts.text_id[found.left], texts.text_id[found.right], found.jaccard)
-    return write_work(table, path, "left")
+    return write_mapped(table, path)
 
 
 def write_found(texts: Texts, found: Comparison, path: str) -> str:
@@ -152,4 +153,4 @@ def write_found(texts: Texts, found: Comparison, path: str) -> str:
         texts.sizes[left],
         texts.sizes[right],
     )
-    return write_work(table, path, "root")
+    return write_mapped(table, path)

@@ -11,18 +11,9 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import (
-    END_OF_KEYS,
-    KeyRange,
-    frame,
-    read_ranges,
-    table_of,
-    uint64,
-    write_output,
-    write_work,
-)
+from pipeline.artifacts import END_OF_KEYS, KeyRange, frame, table_of, uint64, write_output
 from pipeline.errors import ArtifactError
-from pipeline.mapped import mapped_range
+from pipeline.mapped import mapped_range, mapped_ranges, write_mapped
 from pipeline.mixture import MILLION, Epochs
 from pipeline.risk import PREDICTABLE, TIERS, Evidence, bin_of
 from pipeline.schemas import BINS, PASSAGES
@@ -140,7 +131,7 @@ def write_passages(
     edges = np.array([low for low, _ in BINS] + [END_OF_KEYS >> 1])
     covered = passages["occurrences"].to_numpy() * passages["tokens"].to_numpy()
     return PassagesResult(
-        write_work(table_of(OCCURRENCES, rows, occurrences), path, "row"),
+        write_mapped(table_of(OCCURRENCES, rows, occurrences), path),
         most_covering(passages["passage_id"].to_numpy(), passages["predictable"].to_numpy(), covered),
         tuple(np.histogram(sums["occurrences"], edges)[0].tolist()),
         len(passages),
@@ -153,7 +144,7 @@ def write_passages(
 
 def _nothing(path: str) -> PassagesResult:
     bins = (0,) * len(BINS)
-    occurrences = write_work(OCCURRENCES.empty_table(), path, "row")
+    occurrences = write_mapped(OCCURRENCES.empty_table(), path)
     return PassagesResult(occurrences, (), bins, 0, 0, 0, 0, bins, bins)
 
 
@@ -188,7 +179,7 @@ def _described(
     passages: pl.DataFrame, cuts: Sequence[Cut], keys: KeyRange, exposing: Exposing
 ) -> pl.DataFrame:
     # With sources and exposures.
-    labels = frame(read_ranges([c.labels for c in cuts], "passage_id", keys, PASSAGE_LABELS))
+    labels = frame(mapped_ranges([c.labels for c in cuts], "passage_id", keys, PASSAGE_LABELS))
     epochs = pl.Series("epochs", exposing.epochs.of(labels["source"].to_numpy()))
     of_labels = (
         labels.with_columns(epochs * labels["places"])

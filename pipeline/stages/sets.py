@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_ranges, uint64
+from pipeline.artifacts import uint64
 from pipeline.composing import nfkc
 from pipeline.errors import InputChangedError
 from pipeline.kernels import sets as kernel
 from pipeline.kernels.buffers import binary_of, text_buffers
 from pipeline.kernels.scan import Tokeniser, roomier, tokeniser
 from pipeline.kernels.tokens import NEEDS_NFKC
-from pipeline.mapped import write_mapped
+from pipeline.mapped import mapped_ranges, write_mapped
 from pipeline.readers.formats import read
 from pipeline.readers.rows import Rows
 from pipeline.stages.bodies import other_texts, read_shard
@@ -205,7 +205,7 @@ def rows_of_shards(
     read at once."""
     spans = [located.span(shard.number) for shard in shards]
     lows, highs = zip(*spans, strict=True)
-    table = read_ranges(paths, "doc_id", (min(lows), max(highs)), schema)
+    table = mapped_ranges(paths, "doc_id", (min(lows), max(highs)), schema)
     doc_id = uint64(table, "doc_id")
     order = np.argsort(doc_id)
     doc_id = doc_id[order]

@@ -15,8 +15,9 @@ import pyarrow as pa
 import pytest
 import xxhash
 
-from pipeline.artifacts import table_of, write_work
+from pipeline.artifacts import table_of
 from pipeline.errors import InputChangedError
+from pipeline.mapped import write_mapped
 from pipeline.normalise import shingles, tokens
 from pipeline.readers import formats
 from pipeline.readers.rows import Columns, Piece
@@ -76,7 +77,7 @@ def _wanted(corpus: Corpus, numbers: dict[int, int], folder: Path, parts: int = 
             [bytes([row[2] % 256]) * NEAR.permutations for row in rows], pa.binary(NEAR.permutations)
         )
         table = table_of(wanted_schema(NEAR.permutations), *ids, *counts, sketch)
-        tables.append(write_work(table, folder / f"wanted-{part}", "doc_id"))
+        tables.append(write_mapped(table, folder / f"wanted-{part}"))
     return tables
 
 
@@ -292,9 +293,7 @@ def test_rows_of_several_shards_are_those_of_each_in_order(tmp_path: Path, chose
     schema = pa.schema([("doc_id", pa.uint64()), ("n", pa.int64())])
     ids = [0, 3, 4, 7, doc(1, 0), doc(1, 4), doc(2, 2), doc(3, 0)]
     tables = [
-        write_work(
-            table_of(schema, np.array(ids[i::2], np.uint64), np.arange(i, 8, 2)), tmp_path / str(i), "doc_id"
-        )
+        write_mapped(table_of(schema, np.array(ids[i::2], np.uint64), np.arange(i, 8, 2)), tmp_path / str(i))
         for i in range(2)
     ]
     found = rows_of_shards([shards[number] for number in chosen], located, tables, schema)
