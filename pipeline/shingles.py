@@ -91,7 +91,12 @@ class Shingles:
 
 
 def _grouped(asked: Sequence[ShardTexts]) -> list[tuple[ShardTexts, ...]]:
-    # Those of which much is to be read one by one, the others in groups of about equally many.
+    # Those of which much is to be read one by one, the others in groups of about equally many that stand
+    # together: what is wanted of all is read at once.
     alone, others = ([item for item in asked if bool(item.kept) == kept] for kept in (False, True))
-    groups = -(-len(others) // SHARDS_A_TASK)
-    return [*((item,) for item in alone), *(tuple(others[i::groups]) for i in range(groups))]
+    n = len(others)
+    groups = -(-n // SHARDS_A_TASK)
+    return [
+        *((item,) for item in alone),
+        *(tuple(others[i * n // groups : (i + 1) * n // groups]) for i in range(groups)),
+    ]

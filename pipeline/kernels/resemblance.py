@@ -10,6 +10,9 @@ from pipeline.kernels.jit import kernel
 _LOW_BITS = np.uint64(0x7F7F7F7F7F7F7F7F)
 _HIGH_BIT = np.uint64(0x8080808080808080)
 _EACH_BYTE = np.uint64(0x0101010101010101)
+_EVEN_BITS = np.uint64(0x5555555555555555)
+_EVEN_PAIRS = np.uint64(0x3333333333333333)
+_EVEN_NIBBLES = np.uint64(0x0F0F0F0F0F0F0F0F)
 
 
 def words(sketches: NDArray[np.uint8]) -> tuple[NDArray[np.uint64], int]:
@@ -22,47 +25,82 @@ def words(sketches: NDArray[np.uint8]) -> tuple[NDArray[np.uint64], int]:
 
 
 @kernel
-def agreeing(sketches: NDArray[np.uint64], one: int, two: int) -> int:
-    """In how many bytes two rows of uint64[n, w] agree.
-
-    A byte of the exclusive or is zero where they do; the sum below sets each such byte's high
-    bit and no other, and the product adds the bits up. Three times as fast as byte by byte.
-    """
-    count = np.int64(0)
-    for k in range(sketches.shape[1]):
-        differing = sketches[one, k] ^ sketches[two, k]
-        zero = ~(((differing & _LOW_BITS) + _LOW_BITS) | differing) & _HIGH_BIT
-        count += np.int64(np.uint64((zero >> np.uint64(7)) * _EACH_BYTE) >> np.uint64(56))
-    return count
+def _ones(word: np.uint64) -> np.uint64:
+    # How many bits are set; compilers know this form and take the processor's own instruction.
+    word -= (word >> np.uint64(1)) & _EVEN_BITS
+    word = (word & _EVEN_PAIRS) + ((word >> np.uint64(2)) & _EVEN_PAIRS)
+    word = (word + (word >> np.uint64(4))) & _EVEN_NIBBLES
+    return (word * _EACH_BYTE) >> np.uint64(56)
 
 
 @kernel
-def agreements(
-    columns: NDArray[np.uint8],
+def agreeing(sketches: NDArray[np.uint64], one: int, two: int) -> int:
+    """In how many bytes two rows of uint64[n, w] agree.
+
+    A byte of the exclusive or is zero where they do; the sum below sets each other byte's high bit
+    and no other. A quarter of the time it takes byte by byte.
+    """
+    ones, others = sketches[one], sketches[two]
+    count = np.uint64(0)
+    for k in range(len(ones)):
+        differing = ones[k] ^ others[k]
+        count += _ones((((differing & _LOW_BITS) + _LOW_BITS) | differing) & _HIGH_BIT)
+    return np.int64(8 * len(ones)) - np.int64(count)
+
+
+def low_bits(sketches: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """The three lowest bits of each byte of sketches (uint8[n, p]): uint64[3, words, n], zeros behind p."""
+    n, permutations = sketches.shape
+    planes = np.zeros((3, n, -(-permutations // 64) * 8), np.uint8)
+    for bit in range(3):
+        packed = np.packbits(sketches >> np.uint8(bit) & np.uint8(1), axis=1)
+        planes[bit, :, : packed.shape[1]] = packed
+    return np.ascontiguousarray(planes.view(np.uint64).transpose(0, 2, 1))
+
+
+@kernel
+def alike(
+    sketches: NDArray[np.uint64],
+    low: NDArray[np.uint64],
     one: int,
     first: int,
     stop: int,
-    part: NDArray[np.uint8],
+    most: int,
+    differing: NDArray[np.uint16],
+    numbers: NDArray[np.int64],
     agreement: NDArray[np.int64],
-) -> None:
-    """In how many places the sketch of a text agrees with each of those from `first` to `stop`.
+) -> int:
+    """Which sketches from `first` to `stop` differ from that of a text in `most` bytes at most.
+
+    Bytes that agree agree in their lowest bits, too, and few of the others do: of 30 million pairs in a
+    component of Python code 0.52 % passed this test, and 0.49 % were alike. Many texts are tested at
+    once, at 1.2 ns each: a fifteenth of the time it takes to compare whole sketches.
 
     Args:
-        columns: uint8[p, n], the n sketches, place by place: so one instruction compares a place of
-            dozens of texts, and a pair takes a quarter of the time it takes with `agreeing`.
-        part: uint8[n], scratch; agreement: int64[n], out, from `first` to `stop`.
+        sketches: see `words`. low: see `low_bits`.
+        differing: uint16[n], scratch.
+        numbers, agreement: int64[n], out, those texts in order and in how many bytes each
+            agrees, padding included.
+
+    Returns:
+        How many they are.
     """
     # Slices from their beginnings: where an index might be negative, nothing is done side by side.
-    counts, total = part[first:stop], agreement[first:stop]
-    total[:] = 0
-    for begin in range(0, len(columns), 255):  # what a byte counts
-        counts[:] = 0
-        for k in range(begin, min(begin + 255, len(columns))):
-            row, value = columns[k, first:stop], columns[k, one]
-            for y in range(len(counts)):
-                counts[y] += np.uint8(row[y] == value)
-        for y in range(len(counts)):
-            total[y] += np.int64(counts[y])
+    differs = differing[: stop - first]
+    differs[:] = 0
+    for w in range(low.shape[1]):
+        a, b, c = low[0, w, first:stop], low[1, w, first:stop], low[2, w, first:stop]
+        of_a, of_b, of_c = low[0, w, one], low[1, w, one], low[2, w, one]
+        for y in range(len(differs)):
+            differs[y] += _ones((a[y] ^ of_a) | (b[y] ^ of_b) | (c[y] ^ of_c))
+    found, least = 0, 8 * sketches.shape[1] - most
+    for y in range(len(differs)):
+        if differs[y] <= most:
+            agrees = agreeing(sketches, one, first + y)
+            if agrees >= least:
+                numbers[found], agreement[found] = first + y, agrees
+                found += 1
+    return found
 
 
 @kernel
@@ -82,18 +120,20 @@ def _largest(labels: NDArray[np.int64], first: int, stop: int, tally: NDArray[np
 
 @kernel
 def look_again(
-    columns: NDArray[np.uint8],
+    sketches: NDArray[np.uint64],
+    low: NDArray[np.uint64],
     starts: NDArray[np.int64],
     labels: NDArray[np.int64],
-    least: int,
+    most: int,
     tries: NDArray[np.int64],
     scouts: int,
     tries_of_scout: int,
     budget: int,
     tally: NDArray[np.int64],
     sent: NDArray[np.int64],
+    differing: NDArray[np.uint16],
+    numbers: NDArray[np.int64],
     agreement: NDArray[np.int64],
-    part: NDArray[np.uint8],
     left_out: NDArray[np.bool_],
     cut_short: NDArray[np.bool_],
     left: NDArray[np.int64],
@@ -102,14 +142,14 @@ def look_again(
     """Propose, for texts outside their component's largest cluster, the best others by sketch.
 
     Args:
-        columns: see `agreements`, the texts in order of their components.
+        sketches, low: see `alike`, the texts in order of their components.
         starts: int64[components + 1], where components begin.
         labels: int64[n], each text's cluster so far: the number of its first text.
-        least: places two sketches must agree in.
+        most: bytes two sketches may differ in.
         tries: int64[components], the most partners proposed for a text that is alone so far.
         scouts: how many texts look again for a cluster; tries_of_scout: partners for each.
         budget: sketches compared in a component at the most, spent in the order of the texts.
-        tally, sent, agreement: int64[n], scratch; part: uint8[n], scratch.
+        tally, sent, numbers, agreement: int64[n], scratch; differing: uint16[n], scratch.
         left_out: bool[n], in and out, set for texts left out because the budget was spent.
         cut_short: bool[n], in and out, set for texts alone that had more alike partners than tries,
             or no budget.
@@ -122,7 +162,8 @@ def look_again(
     Cost: texts alone and scouts, times texts of the component, up to the budget.
     """
     pairs = 0
-    levels = np.zeros(len(columns) + 1, np.int64)
+    levels = np.zeros(8 * sketches.shape[1] + 1, np.int64)
+    least = 8 * sketches.shape[1] - most
     for c in range(len(starts) - 1):
         first, stop = starts[c], starts[c + 1]
         main, spent = _largest(labels, first, stop, tally), 0
@@ -138,22 +179,22 @@ def look_again(
                 left_out[x] = True
                 continue
             spent += stop - first
-            levels[:] = 0
-            agreements(columns, x, first, stop, part, agreement)
-            for y in range(first, stop):
-                if labels[y] == cluster:
-                    agreement[y] = -1
-                elif agreement[y] >= least:
-                    levels[agreement[y]] += 1
+            found = alike(sketches, low, x, first, stop, most, differing, numbers, agreement)
+            n, levels[:] = 0, 0
+            for i in range(found):
+                if labels[numbers[i]] != cluster:
+                    numbers[n], agreement[n] = numbers[i], agreement[i]
+                    levels[agreement[n]] += 1
+                    n += 1
             cut, room = len(levels), tries[c] if alone else tries_of_scout
             cut_short[x] = alone and np.sum(levels) > tries[c]
             while cut > least and levels[cut - 1] <= room:
                 cut -= 1
                 room -= levels[cut]
-            for y in range(first, stop):
+            for i in range(n):
                 # Of those that agree in just one place less than the cut, the first ones.
-                if agreement[y] >= cut or (agreement[y] == cut - 1 and agreement[y] >= least and room > 0):
-                    room -= np.int64(agreement[y] < cut)
-                    left[pairs], right[pairs] = x, y
+                if agreement[i] >= cut or (agreement[i] == cut - 1 and room > 0):
+                    room -= np.int64(agreement[i] < cut)
+                    left[pairs], right[pairs] = x, numbers[i]
                     pairs += 1
     return pairs

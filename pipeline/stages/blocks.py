@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.artifacts import uint64
 from pipeline.kernels.buffers import uint64_values
+from pipeline.kernels.hashed_keys import places
 from pipeline.kernels.sets import shared_counts, table_mask
 from pipeline.mapped import mapped_range, read_mapped, write_mapped
 from pipeline.stages.comparison import Comparison, Texts, counted
@@ -57,14 +58,14 @@ def read_blocks(paths: Sequence[str], pair: int, permutations: int, known: Seque
     """
     schema = sets_schema(permutations)
     names = [name for name in schema.names if name != "shingles"]
-    tables, places = [pa.schema([schema.field(name) for name in names]).empty_table()], [PLACE.empty_table()]
+    tables, placed = [pa.schema([schema.field(name) for name in names]).empty_table()], [PLACE.empty_table()]
     for path in paths:
         for number in sorted({pair >> 32, pair & 0xFFFFFFFF}):
             first, table = mapped_range(path, "block", (number, number + 1))
             if len(table):
                 tables.append(table.select(names))
-                places.append(_places(table, path, first))
-    rows, place = pa.concat_tables(tables), pa.concat_tables(places)
+                placed.append(_places(table, path, first))
+    rows, place = pa.concat_tables(tables), pa.concat_tables(placed)
     order = pa.array(np.argsort(uint64(rows, "text_id")))
     rows, place = rows.take(order), place.take(order)
     held = place.column("file").combine_chunks().dictionary_encode()
@@ -121,7 +122,7 @@ def _known(texts: Texts, known: Sequence[pa.Table]) -> tuple[NDArray[np.int64], 
     for table in known:
         if n and len(table):
             ends = uint64(table, "left"), uint64(table, "right")
-            one, two = (np.minimum(np.searchsorted(texts.text_id, end), n - 1) for end in ends)
+            one, two = (np.minimum(places(texts.text_id, end), n - 1) for end in ends)
             here = (texts.text_id[one] == ends[0]) & (texts.text_id[two] == ends[1])
             names.append(names_of(one, two, n)[here])
             shared.append(table.column("shared").to_numpy()[here])
@@ -132,7 +133,7 @@ def _known(texts: Texts, known: Sequence[pa.Table]) -> tuple[NDArray[np.int64], 
 
 def numbers_of(texts: Blocks, text_id: NDArray[np.uint64]) -> NDArray[np.int64]:
     """The numbers of texts that are among these."""
-    return np.searchsorted(texts.text_id, text_id)
+    return places(texts.text_id, text_id)
 
 
 def compare(blocks: Blocks, one: NDArray[np.int64], two: NDArray[np.int64], floor: float) -> Comparison:

@@ -131,13 +131,15 @@ def read_shard(
 ) -> Iterator[tuple[NDArray[np.int64], pa.Table]]:
     """The same for texts of a shard, of whose segments these are the files, in order."""
     firsts, begin = located.first_docs(shard), 0
-    for path in paths:
+    for number, path in enumerate(paths, 1):
         if begin == len(doc_id):
             break
-        with open_parquet(path) as file:
-            last = int(_last_places(file)[-1]) if file.metadata.num_rows else 0
-        end = int(firsts[last >> _PIECE_BITS]) + (last & (1 << _PIECE_BITS) - 1) + 1
-        stop = int(np.searchsorted(doc_id, np.uint64(end)))
+        stop = len(doc_id)
+        if number < len(paths):
+            with open_parquet(path) as file:
+                last = int(_last_places(file)[-1]) if file.metadata.num_rows else 0
+            end = int(firsts[last >> _PIECE_BITS]) + (last & (1 << _PIECE_BITS) - 1) + 1
+            stop = int(np.searchsorted(doc_id, np.uint64(end)))
         for at, table in read_bodies(path, shard, located, doc_id[begin:stop]):
             yield at + begin, table
         begin = max(begin, stop)

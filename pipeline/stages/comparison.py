@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.artifacts import table_of, uint64
+from pipeline.kernels.hashed_keys import places
 from pipeline.mapped import write_mapped
 
 COMPARED = pa.schema(
@@ -70,10 +71,15 @@ class Comparison:
 
     def of(self, which: NDArray[np.int64] | NDArray[np.bool_]) -> Comparison:
         """Some of these pairs."""
+        # Places are counted once for all four.
+        which = np.flatnonzero(which) if which.dtype == np.bool_ else which
         return Comparison(self.left[which], self.right[which], self.shared[which], self.jaccard[which])
 
     def in_order(self, texts: int) -> Comparison:
-        """The same with left < right, by left, then by right; `texts` is more than any number."""
+        """Those that sizes do not rule out with left < right, by left, then by right; `texts` is more
+        than any number."""
+        if np.any(self.shared < 0):
+            return self.of(self.shared >= 0).in_order(texts)
         left, right = np.minimum(self.left, self.right), np.maximum(self.left, self.right)
         order = np.argsort(left * texts + right)
         return Comparison(left[order], right[order], self.shared[order], self.jaccard[order])
@@ -94,7 +100,7 @@ def recalled(rows: pa.Table, found: pa.Table) -> tuple[Texts, Comparison]:
         rows: the texts, sorted by text_id. found: rows of `FOUND`, each between two of them.
     """
     text_id = uint64(rows, "text_id")
-    one, two = (np.searchsorted(text_id, uint64(found, name)) for name in ("left", "right"))
+    one, two = (places(text_id, uint64(found, name)) for name in ("left", "right"))
     sizes = np.zeros(len(text_id), np.int64)
     sizes[one] = found.column("left_shingles").to_numpy()
     sizes[two] = found.column("right_shingles").to_numpy()
@@ -105,19 +111,19 @@ def recalled(rows: pa.Table, found: pa.Table) -> tuple[Texts, Comparison]:
 def write_pair_rows(texts: Texts, found: Comparison, keep: NDArray[np.bool_], path: str) -> str:
     """Write some of the pairs with their documents and sources, by doc_a."""
     doc_id, sizes, n = uint64(texts.rows, "doc_id"), texts.sizes, len(texts.sizes)
-    rank = np.empty(n, np.int64)
-    rank[np.argsort(doc_id)] = np.arange(n)
-    found = found.of(keep)
-    first = rank[found.left] < rank[found.right]
-    a, b = np.where(first, found.left, found.right), np.where(first, found.right, found.left)
-    order = np.argsort(rank[a] * n + rank[b])
-    a, b = a[order], b[order]
-    shared, sources = found.shared[order], texts.rows.column("source").combine_chunks()
+    by_doc, rank = np.argsort(doc_id), np.empty(n, np.int64)
+    rank[by_doc] = np.arange(n)
+    kept = np.flatnonzero(keep)
+    ends = rank[found.left[kept]], rank[found.right[kept]]
+    a, b = np.minimum(*ends), np.maximum(*ends)
+    order = np.argsort(a * n + b)
+    a, b, kept = by_doc[a[order]], by_doc[b[order]], kept[order]
+    shared, sources = found.shared[kept], texts.rows.column("source").combine_chunks()
     table = table_of(
         COMPARED,
         doc_id[a],
         doc_id[b],
-        found.jaccard[order],
+        found.jaccard[kept],
         shared / sizes[a],
         shared / sizes[b],
         shared,
@@ -128,15 +134,13 @@ def write_pair_rows(texts: Texts, found: Comparison, keep: NDArray[np.bool_], pa
 
 
 def write_similar(texts: Texts, found: Comparison, path: str) -> str:
-    """Write all pairs but those that sizes ruled out, as `SIMILAR`; they must be in order."""
-    found = found.of(found.shared >= 0)
+    """Write pairs that are in order as `SIMILAR`."""
     table = table_of(SIMILAR, texts.text_id[found.left], texts.text_id[found.right], found.jaccard)
     return write_mapped(table, path)
 
 
 def write_found(texts: Texts, found: Comparison, path: str) -> str:
-    """Write the same pairs as `FOUND`; they must be in order."""
-    found = found.of(found.shared >= 0)
+    """Write pairs that are in order as `FOUND`."""
     root = uint64(texts.rows, "root")[found.left]
     order = np.argsort(root, kind="stable")
     left, right = found.left[order], found.right[order]

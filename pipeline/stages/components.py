@@ -117,6 +117,8 @@ def merge_forests(paths: Sequence[str], path: str) -> str:
 def block_of(text_id: NDArray[np.uint64], root: NDArray[np.uint64], cuts: pa.Table) -> NDArray[np.uint64]:
     """The block of texts whose components' smallest texts are known."""
     run = np.searchsorted(uint64(cuts, "first_root"), root, side="right") - 1
+    if np.all(uint64(cuts, "parts") == 1):
+        return uint64(cuts, "first_block")[run]
     spread = (text_id * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)
     return uint64(cuts, "first_block")[run] + spread % uint64(cuts, "parts")[run]
 

@@ -9,22 +9,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.artifacts import KeyRange, uint64
-from pipeline.mapped import mapped_range, mapped_ranges, read_mapped
+from pipeline.mapped import mapped_range, read_mapped
 from pipeline.stages.components import KNOWN, NO_BLOCK
 from pipeline.stages.inputs import Shard
 from pipeline.stages.places import Places
 from pipeline.stages.scan import Segment
 
 NAMED = pa.schema([*KNOWN, ("source", pa.large_string())])
-
-
-def known_of_shard(shard: Shard, located: Places, known: Sequence[str]) -> pa.Table:
-    """The known texts whose documents are in a shard, by doc_id, from tables of `KNOWN` sorted by it."""
-    firsts, counts = located.first_docs(shard.number), located.rows(shard.number)
-    if not known or not len(firsts):
-        return KNOWN.empty_table()
-    table = mapped_ranges(known, "doc_id", (int(firsts[0]), int(firsts[-1]) + int(counts[-1])), KNOWN)
-    return table.take(pa.array(np.argsort(uint64(table, "doc_id"))))
 
 
 class Sources:

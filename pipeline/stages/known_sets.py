@@ -21,11 +21,12 @@ import pyarrow as pa
 from pipeline.artifacts import uint64
 from pipeline.mapped import read_mapped, write_mapped
 from pipeline.stages.bodies import bodies_of
+from pipeline.stages.components import KNOWN, wanted_schema
 from pipeline.stages.inputs import Shard
-from pipeline.stages.known import Sources, known_of_shard
+from pipeline.stages.known import Sources
 from pipeline.stages.places import Places
 from pipeline.stages.scan import ScanParameters, Segment
-from pipeline.stages.sets import PLACE, read_wanted_sets, wanted_of_shard
+from pipeline.stages.sets import PLACE, read_wanted_sets, rows_of_shards
 
 MOST_FILES = 8  # of a shard, beside large ones
 LARGE_BYTES = 8 << 20  # files that are not merged with others
@@ -76,16 +77,18 @@ def find_sets(
     """
     located = Places(places)
     sets, placed, named, kept, read = list[str](), list[pa.Table](), list[pa.Table](), [], 0
-    for item in shards:
-        rows = wanted_of_shard(item.shard, located, wanted, parameters.permutations)
-        others = known_of_shard(item.shard, located, known)
+    tables = (
+        rows_of_shards([item.shard for item in shards], located, paths, schema)
+        for paths, schema in ((wanted, wanted_schema(parameters.permutations)), (known, KNOWN))
+    )
+    for item, rows, others in zip(shards, *tables, strict=True):
         sources = Sources(item.shard, item.segments, located)
         if len(others):
             named.append(others.append_column("source", sources.of(uint64(others, "doc_id"))))
         missing, names = rows, rows.column_names
         if item.kept and len(rows):
-            rows = rows.append_column("source", sources.of(uint64(rows, "doc_id")))
-            missing, table = _placed(rows, item.kept)
+            sourced = rows.append_column("source", sources.of(uint64(rows, "doc_id")))
+            missing, table = _placed(sourced, item.kept)
             placed.append(table)
         bodies = [bodies_of(segment.path) for segment in item.segments]
         fresh = read_wanted_sets(

@@ -164,9 +164,9 @@ def _of_roots(table: pa.Table, known: NDArray[np.uint64]) -> pa.Table:
 def _best(found: Comparison, threshold: float, texts: int) -> NDArray[np.float64]:
     # Each text's highest similarity at or above the threshold; -1 if it has none.
     best = np.full(texts, -1.0)
-    found = found.of(found.jaccard >= threshold)
+    jaccard = np.where(found.jaccard >= threshold, found.jaccard, -1.0)
     for ends in (found.left, found.right):
-        np.maximum.at(best, ends, found.jaccard)
+        np.maximum.at(best, ends, jaccard)
     return best
 
 

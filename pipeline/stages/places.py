@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import table_of
+from pipeline.artifacts import KeyRange, table_of
 from pipeline.mapped import read_mapped, write_mapped
 from pipeline.stages.inputs import Shard
 
@@ -53,6 +53,11 @@ class Places:
     def rows(self, shard: int) -> NDArray[np.int64]:
         """int64[pieces of the shard], the rows of each piece."""
         return np.asarray(self._rows[self._begin[shard] : self._begin[shard + 1]])
+
+    def span(self, shard: int) -> KeyRange:
+        """The range of the doc_ids of a shard; an empty one if it has no piece."""
+        firsts, counts = self.first_docs(shard), self.rows(shard)
+        return (int(firsts[0]), int(firsts[-1]) + int(counts[-1])) if len(firsts) else (0, 0)
 
     def doc_ids(self, shard: int, pieces: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.uint64]:
         """The doc_ids of rows given by piece and row."""

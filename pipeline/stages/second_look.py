@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pipeline.artifacts import uint64
 from pipeline.config import NearConfig
 from pipeline.kernels.buffers import rows_of_binary
-from pipeline.kernels.resemblance import look_again
+from pipeline.kernels.resemblance import look_again, low_bits, words
 from pipeline.kernels.union_find import unite
 from pipeline.sketching import least_agreeing
 from pipeline.stages.blocks import Blocks, compare, names_of, places_among
@@ -56,26 +56,28 @@ def second_look(sets: Blocks, found: Comparison, near: NearConfig) -> Again:
     order = np.lexsort((sets.text_id, root))
     labels = _clusters(order, found, near.threshold)
     starts = np.append(starts_of_runs(root[order]), len(order))
-    columns = np.ascontiguousarray(rows_of_binary(sets.rows.column("sketch"), near.permutations)[order].T)
+    sketches = rows_of_binary(sets.rows.column("sketch"), near.permutations)[order]
     tries = _tries(sets.sizes[order], starts)
     counts = np.diff(starts)
     room = int(np.sum(counts * np.minimum(np.maximum(tries, TRIES_OF_SCOUT), counts)))
     left, right = np.empty(room, np.int64), np.empty(room, np.int64)
-    tally, sent, agreement = (np.empty(len(order), np.int64) for _ in range(3))
+    tally, sent, numbers, agreement = (np.empty(len(order), np.int64) for _ in range(4))
     left_out, cut_short = (np.zeros(len(order), np.bool_) for _ in range(2))
     n = look_again(
-        columns,
+        words(sketches)[0],
+        low_bits(sketches),
         starts,
         labels,
-        least_agreeing(near.threshold, near.permutations),
+        near.permutations - least_agreeing(near.threshold, near.permutations),
         tries,
         SCOUTS,
         TRIES_OF_SCOUT,
         BUDGET,
         tally,
         sent,
+        np.empty(len(order), np.uint16),
+        numbers,
         agreement,
-        np.empty(len(order), np.uint8),
         left_out,
         cut_short,
         left,

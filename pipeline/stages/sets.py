@@ -194,16 +194,24 @@ def read_sets(
         InputChangedError: a file is not what the scan read.
     """
     located = Places(places)
-    table = wanted_of_shard(shard, located, wanted, parameters.permutations)
+    (table,) = rows_of_shards([shard], located, wanted, wanted_schema(parameters.permutations))
     return read_wanted_sets(shard, table, path, located, parameters)
 
 
-def wanted_of_shard(shard: Shard, located: Places, wanted: Sequence[str], permutations: int) -> pa.Table:
-    """The wanted texts whose documents are in a shard, by doc_id."""
-    firsts, counts = located.first_docs(shard.number), located.rows(shard.number)
-    span = int(firsts[0]), int(firsts[-1]) + int(counts[-1])
-    table = mapped_ranges(wanted, "doc_id", span, wanted_schema(permutations))
-    return table.take(pa.array(np.argsort(uint64(table, "doc_id"))))
+def rows_of_shards(
+    shards: Sequence[Shard], located: Places, paths: Sequence[str], schema: pa.Schema
+) -> Iterator[pa.Table]:
+    """The rows of documents of each of some shards, by doc_id, from tables sorted by it; those of all are
+    read at once."""
+    spans = [located.span(shard.number) for shard in shards]
+    lows, highs = zip(*spans, strict=True)
+    table = mapped_ranges(paths, "doc_id", (min(lows), max(highs)), schema)
+    doc_id = uint64(table, "doc_id")
+    order = np.argsort(doc_id)
+    doc_id = doc_id[order]
+    for span in spans:
+        first, last = np.searchsorted(doc_id, np.array(span, np.uint64))
+        yield table.take(pa.array(order[first:last]))
 
 
 def read_wanted_sets(

@@ -10,9 +10,10 @@ from pipeline.kernels.anchored import survive
 from pipeline.kernels.buffers import binary_of, uint64_values
 from pipeline.kernels.cover import covers
 from pipeline.kernels.exposures import add_worth
+from pipeline.kernels.hashed_keys import places
 from pipeline.kernels.minimizers import sampler
 from pipeline.kernels.overlap import shared
-from pipeline.kernels.resemblance import look_again, words
+from pipeline.kernels.resemblance import look_again, low_bits, words
 from pipeline.kernels.sets import shared_counts, table_mask
 from pipeline.kernels.sorted_keys import members
 from pipeline.kernels.stars import stars
@@ -39,14 +40,16 @@ def warm() -> None:
     ids = np.array([1, 2], np.uint64)
     stars(ids, ids, np.empty(2, np.uint64), np.empty(2, np.uint64))
     components(ids[:1], ids[1:])
+    places(ids, ids)
     values, offsets = uint64_values(pa.chunked_array([binary_of([ids[:1], ids[1:]])]))
     first, table = np.zeros(1, np.int64), np.zeros(table_mask(1) + 1, np.uint64)
     shared_counts(values, offsets, first, first + 1, 0.5, table, np.zeros(1, np.int64))
     sketches, numbers = words(np.zeros((2, 8), np.uint8))[0], np.arange(2)
-    tally, sent, agreement, left, right = (np.zeros(2, np.int64) for _ in range(5))
+    tally, sent, *others, left, right = (np.zeros(2, np.int64) for _ in range(6))
     flags, starts, tries = np.zeros(2, np.bool_), np.array([0, 2]), np.ones(1, np.int64)
-    scratch = tally, sent, agreement, np.empty(2, np.uint8), flags, flags.copy(), left, right
-    look_again(np.zeros((8, 2), np.uint8), starts, numbers, 0, tries, 1, 1, 1, *scratch)
+    scratch = tally, sent, np.empty(2, np.uint16), *others, flags, flags.copy(), left, right
+    low = low_bits(np.zeros((2, 8), np.uint8))
+    look_again(sketches, low, starts, numbers, 0, tries, 1, 1, 1, *scratch)
     _warm_sums(sketches, starts)
     _warm_passages(texts.slice(0, 1))
 

@@ -6,11 +6,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.kernels.resemblance import agreeing, agreements, look_again, words
+from pipeline.kernels.resemblance import _ones, agreeing, alike, look_again, low_bits, words
 
 Pairs = set[tuple[int, int]]
 
@@ -27,19 +27,22 @@ def _look(
     """The proposed pairs, and how many texts were left out; `tries` of every component or of each."""
     n = len(sketches)
     left, right = np.empty(n * n, np.int64), np.empty(n * n, np.int64)
-    scratch = [np.empty(n, np.int64) for _ in range(3)]
+    tally, sent, *others = (np.empty(n, np.int64) for _ in range(4))
     left_out = np.zeros(n, np.bool_)
     found = look_again(
-        np.ascontiguousarray(sketches.T),
+        words(sketches)[0],
+        low_bits(sketches),
         np.array(starts),
         np.array(labels),
-        least,
+        sketches.shape[1] - least,
         np.broadcast_to(np.array(tries, np.int64), len(starts) - 1).copy(),
         scouts,
         100,
         budget,
-        *scratch,
-        np.empty(n, np.uint8),
+        tally,
+        sent,
+        np.empty(n, np.uint16),
+        *others,
         left_out,
         np.zeros(n, np.bool_),
         left,
@@ -63,20 +66,30 @@ def test_agreement_equals_a_count_of_equal_bytes(width: int, n: int, seed: int) 
 
 
 @given(st.integers(1, 600), st.integers(1, 6), st.data())
-def test_agreements_equal_counts_of_equal_bytes(width: int, n: int, data: st.DataObject) -> None:
-    # More places than a byte can count, and few values, so that most of them agree.
-    kinds = data.draw(st.integers(1, 3))
-    sketches = np.random.default_rng(width).integers(0, kinds, (n, width)).astype(np.uint8)
+def test_texts_are_alike_that_differ_in_few_bytes(width: int, n: int, data: st.DataObject) -> None:
+    # More places than a byte can count; values of which many agree in their lowest bits only.
+    values = np.array(data.draw(st.sampled_from([[0], [0, 255], [0, 4, 8], [1, 2, 3, 5], range(256)])))
+    sketches = values[np.random.default_rng(width).integers(0, len(values), (n, width))].astype(np.uint8)
     first = data.draw(st.integers(0, n - 1))
     stop = data.draw(st.integers(first, n))
-    found = np.full(n, -7, np.int64)
-    columns = np.ascontiguousarray(sketches.T)
-    agreements(columns, n - 1, first, stop, np.empty(n, np.uint8), found)
-    expected = np.count_nonzero(sketches[first:stop] == sketches[n - 1], axis=1)
-    assert found[first:stop].tolist() == expected.tolist()
-    agreements.py_func(columns, n - 1, first, stop, np.empty(n, np.uint8), found)
-    assert found[first:stop].tolist() == expected.tolist()
-    assert set(found[:first].tolist() + found[stop:].tolist()) <= {-7}
+    most = data.draw(st.integers(0, width))
+    packed, padding = words(sketches)
+    equal = np.count_nonzero(sketches == sketches[n - 1], axis=1)
+    expected = [i for i in range(first, stop) if width - equal[i] <= most]
+    for run in (alike, alike.py_func):
+        numbers, agreement = np.empty(n, np.int64), np.empty(n, np.int64)
+        scratch = np.empty(n, np.uint16), numbers, agreement
+        found = run(packed, low_bits(sketches), n - 1, first, stop, most, *scratch)
+        assert numbers[:found].tolist() == expected
+        assert (agreement[:found] - padding).tolist() == equal[expected].tolist()
+
+
+@given(st.integers(0, 2**64 - 1))
+@example(0)
+@example(2**64 - 1)
+def test_ones_are_the_bits_that_are_set(word: int) -> None:
+    with np.errstate(over="ignore"):  # wraps on purpose
+        assert _ones(np.uint64(word)) == _ones.py_func(np.uint64(word)) == word.bit_count()
 
 
 def _expected(sketches: NDArray[np.uint8], starts: list[int], labels: list[int], least: int) -> Pairs:
@@ -105,6 +118,20 @@ def test_every_alike_pair_with_an_end_outside_the_largest_cluster_is_proposed(da
     pairs, left_out = _look(sketches, starts, labels, least=9)
     assert pairs == _expected(sketches, starts, labels, least=9)
     assert left_out == 0
+
+
+@pytest.mark.parametrize("width", [64, 300])
+def test_the_rule_holds_in_components_of_hundreds_of_texts(width: int) -> None:
+    # Few are alike, so most texts are passed over by their lowest bits.
+    rng = np.random.default_rng(width)
+    sketches = rng.integers(0, 4, (300, width)).astype(np.uint8)
+    for one, two in rng.integers(0, 300, (60, 2)):
+        sketches[one, : width // 2] = sketches[two, : width // 2]
+    starts = [0, 130, 131, 300]
+    labels = [first + i // 2 * 2 for first, stop in pairwise(starts) for i in range(stop - first)]
+    pairs, _ = _look(sketches, starts, labels, least=width * 11 // 20)
+    assert pairs == _expected(sketches, starts, labels, least=width * 11 // 20)
+    assert 30 < len(pairs) < 1000
 
 
 def test_a_text_proposes_its_most_alike_first_when_tries_are_few() -> None:

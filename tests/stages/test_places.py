@@ -68,3 +68,10 @@ def test_doc_ids_do_not_depend_on_how_files_are_cut(tmp_path: Path) -> None:
             for row in range(n)
         ])  # fmt: skip
     assert found == [sorted(corpus.texts)] * 4
+
+
+def test_a_shard_spans_its_documents_and_no_others(tmp_path: Path) -> None:
+    cut = [_shard(0, 0, 0), _shard(1), _shard(2, 0, 2), _shard(3, 5)]
+    places = Places(write_places(cut, [(10, 20), (), (5, 7), (0,)], str(tmp_path / "p")))
+    spans = [places.span(shard) for shard in range(4)]
+    assert spans == [(0, 30), (0, 0), (30, doc(2, 7)), (doc(5, 0), doc(5, 0))]

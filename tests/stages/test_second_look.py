@@ -6,9 +6,14 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
+from pipeline.config import NearConfig
 from pipeline.stages import second_look
+from pipeline.stages.blocks import Blocks, names_of
+from pipeline.stages.comparison import Comparison
 from tests import corpus as planted
 from tests import oracles
 from tests.stages.steps import all_rows, near_duplicates
@@ -57,3 +62,18 @@ def test_the_budget_is_a_components_own(tmp_path: Path, monkeypatch: pytest.Monk
     alone = _found(tmp_path / "alone", one, ids)
     assert alone == _found(tmp_path / "both", [*two, *one], ids)
     assert alone[1][0]["left_out"] > 0
+
+
+@pytest.mark.parametrize("permutations", [255, 256, 300])
+def test_more_places_agree_than_a_byte_can_count(permutations: int) -> None:
+    # Two texts near to each other and one that its candidates left alone, all of the same sketch.
+    sketches = pa.array([bytes(permutations)] * 3, pa.binary(permutations))
+    zeros, numbers = np.zeros(3, np.int64), np.arange(3)
+    columns = {"text_id": numbers.astype(np.uint64), "root": zeros.astype(np.uint64), "sketch": sketches}
+    rows = pa.table(columns)
+    known = names_of(np.array([0, 0, 1]), np.array([1, 2, 2]), 3)
+    texts = Blocks(rows, columns["text_id"], zeros + 9, (), zeros, zeros, known, zeros + 9)
+    one = np.zeros(1, np.int64)
+    first = Comparison(one, one + 1, one + 9, np.ones(1))
+    again = second_look.second_look(texts, first, NearConfig(permutations=permutations))
+    assert list(zip(again.found.left, again.found.right, strict=True)) == [(0, 2), (1, 2)]

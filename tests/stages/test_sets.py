@@ -20,13 +20,13 @@ from pipeline.errors import InputChangedError
 from pipeline.mapped import write_mapped
 from pipeline.normalise import shingles, tokens
 from pipeline.readers import formats
-from pipeline.readers.rows import Columns
+from pipeline.readers.rows import Columns, Piece
 from pipeline.stages import sets as stage
 from pipeline.stages.components import wanted_schema
-from pipeline.stages.inputs import list_files
-from pipeline.stages.places import write_places
+from pipeline.stages.inputs import InputFile, Shard, ShardPiece, list_files
+from pipeline.stages.places import Places, write_places
 from pipeline.stages.scan import scan
-from pipeline.stages.sets import SetScratch, composed_sets, read_sets, sets_schema
+from pipeline.stages.sets import SetScratch, composed_sets, read_sets, rows_of_shards, sets_schema
 from tests import corpus as planted
 from tests import oracles
 from tests.stages.steps import (
@@ -49,6 +49,14 @@ TEXTS: dict[str, list[str | None]] = {
     "c": ["not wanted at all"],
     "d": [ACCENTS, planted.text(random.Random(1), 500)],
 }
+
+
+SHARDS = [(0, 2), (1, 0), (1, 1), (2, 1)]  # files and pieces
+
+
+def piece_of(file_id: int) -> ShardPiece:
+    """Something to be counted."""
+    return ShardPiece(file_id, InputFile(f"/{file_id}", "jsonl", 1, ""), Piece("/", "jsonl", 0, 1, 1), None)
 
 
 def _hashes(text: str, width: int = PARAMETERS.shingle_tokens) -> set[int]:
@@ -276,3 +284,18 @@ def test_scratch_grows_for_a_text_with_more_tokens_than_bytes() -> None:
     texts = pa.array(["\u3316" * 250_000, "a b c d e f"], pa.large_string()).cast(pa.large_binary())
     parts, _ = composed_sets(texts, SetScratch.new(), 5)
     assert [len(part) for part in parts] == [6, 2]
+
+
+@pytest.mark.parametrize("chosen", [(0,), (0, 1, 2), (3, 0), (2, 2), (1,)])
+def test_rows_of_several_shards_are_those_of_each_in_order(tmp_path: Path, chosen: tuple[int, ...]) -> None:
+    shards = [Shard(number, (piece_of(file_id),) * n) for number, (file_id, n) in enumerate(SHARDS)]
+    located = Places(write_places(shards, [(4, 4), (), (5,), (3,)], str(tmp_path / "p")))
+    schema = pa.schema([("doc_id", pa.uint64()), ("n", pa.int64())])
+    ids = [0, 3, 4, 7, doc(1, 0), doc(1, 4), doc(2, 2), doc(3, 0)]
+    tables = [
+        write_mapped(table_of(schema, np.array(ids[i::2], np.uint64), np.arange(i, 8, 2)), tmp_path / str(i))
+        for i in range(2)
+    ]
+    found = rows_of_shards([shards[number] for number in chosen], located, tables, schema)
+    expected = [[0, 1, 2, 3], [], [4, 5], [6]]
+    assert [table.column("n").to_pylist() for table in found] == [expected[number] for number in chosen]
