@@ -244,13 +244,13 @@ def assign(
     pairs = block_pairs(block_of(left, edge_root, cuts), block_of(right, edge_root, cuts))
     # In whatever order their ends are: comparing them asks for none.
     by_pair = np.argsort(pairs, kind="stable")
-    edges = table_of(BLOCK_EDGES, pairs[by_pair], left[by_pair], right[by_pair])
+    pairs, left, right = pairs[by_pair], left[by_pair], right[by_pair]
     recalled = table_of(KNOWN, *(column[old] for column in (doc_id, node, root, copies, n_tokens)))
     wanted = table_of(wanted_schema(permutations), *numbers, sketches)
     return Assigned(
         write_mapped(wanted, f"{path}-wanted.arrow"),
-        write_mapped(edges, f"{path}-edges.arrow"),
-        tuple(np.unique(pairs).tolist()),
+        write_mapped(table_of(BLOCK_EDGES, pairs, left, right), f"{path}-edges.arrow"),
+        tuple(pairs[starts_of_runs(pairs)].tolist()),
         len(fresh),
         write_mapped(recalled, f"{path}-known.arrow"),
         len(old),
