@@ -84,7 +84,7 @@ def test_damaged_shard_is_told_and_scanned_with_no_other(tmp_path: Path) -> None
     for name in ("a", "b"):
         _texts(tmp_path, name, 1000)
     first, _, _ = _scan(tmp_path)
-    (unit_folder(tmp_path / "index", first.units[1]) / "0000" / "texts.parquet").write_bytes(b"")
+    (unit_folder(tmp_path / "index", first.units[1]) / "0000" / "texts.arrow").write_bytes(b"")
     second, asked, progress = _scan(tmp_path)
     size = second.shards[1].size_bytes
     assert asked == [[(0, True), (0, True)], [(size, False)]]
