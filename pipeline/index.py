@@ -151,6 +151,15 @@ def recall_unit(folder: str) -> tuple[ScanResult | None, str | None]:
     return (None, problem) if problem is not None else (found[1]["result"], None)
 
 
+def unit_of(
+    shard: Shard, folder: str, is_there: bool, *, parameters: ScanParameters, reject_bad_files: bool
+) -> tuple[ScanResult | None, str | None]:
+    """What came of a shard: as `recall_unit` tells where it is there, or as `scan_unit` finds it."""
+    if is_there:
+        return recall_unit(folder)
+    return scan_unit(shard, folder, parameters, reject_bad_files), None
+
+
 def scan_unit(shard: Shard, folder: str, parameters: ScanParameters, reject_bad_files: bool) -> ScanResult:
     """Scan a shard into its folder of the index; see `stages.scan.scan`.
 

@@ -12,7 +12,7 @@ from pipeline import schemas
 from pipeline.artifacts import write_output
 from pipeline.config import Config
 from pipeline.errors import InputChangedError, InputError
-from pipeline.index import placed, recall_unit, scan_unit, unit_folder
+from pipeline.index import placed, unit_folder, unit_of
 from pipeline.progress import Progress
 from pipeline.readers.wording import printable
 from pipeline.removal import remove
@@ -147,29 +147,39 @@ class Scanning:
 
     def _results(self, cut: Sequence[Shard], keys: Sequence[str]) -> tuple[list[ScanResult], list[Shard]]:
         folders = [unit_folder(self.index, key) for key in keys]
-        there = [i for i, folder in enumerate(folders) if (folder / "unit.json").exists()]
-        recalled = self.tasks.map("scan", recall_unit, [(str(folders[i]),) for i in there])
-        results: dict[int, ScanResult] = {}
-        for i, (result, problem) in zip(there, recalled, strict=True):
+        there = [(folder / "unit.json").exists() for folder in folders]
+        for folder, is_there in zip(folders, there, strict=True):
+            if not is_there and folder.exists():  # by half
+                remove(folder)
+        # At once: what is to be scanned is begun first, and the files of the others are looked at meanwhile.
+        found = self._units(cut, folders, there)
+        again = [i for i, (result, _) in enumerate(found) if result is None]
+        for i in again:
+            problem = found[i][1]
             if problem is not None:
                 self.progress.damaged(problem)
-            if result is not None:
-                results[i] = result
-        todo = [i for i in range(len(cut)) if i not in results]
-        for i in todo:
-            if folders[i].exists():  # by half, or damaged
+            if folders[i].exists():
                 remove(folders[i])
-        made = self.tasks.map(
+        made = self._units([cut[i] for i in again], [folders[i] for i in again], [False] * len(again))
+        results = {i: result for i, (result, _) in enumerate(found) if result is not None}
+        results |= {i: result for i, (result, _) in zip(again, made, strict=True) if result is not None}
+        scanned = [shard for i, shard in enumerate(cut) if i in again or not there[i]]
+        return [placed(results[i], shard.number, folders[i]) for i, shard in enumerate(cut)], scanned
+
+    def _units(
+        self, cut: Sequence[Shard], folders: Sequence[Path], there: Sequence[bool]
+    ) -> list[tuple[ScanResult | None, str | None]]:
+        return self.tasks.map(
             "scan",
-            scan_unit,
-            [(cut[i], str(folders[i])) for i in todo],
-            costs=[cut[i].size_bytes for i in todo],
+            unit_of,
+            [
+                (shard, str(folder), is_there)
+                for shard, folder, is_there in zip(cut, folders, there, strict=True)
+            ],
+            costs=[0 if is_there else shard.size_bytes for shard, is_there in zip(cut, there, strict=True)],
             parameters=self.parameters,
             reject_bad_files=self.config.on_bad_file == "reject",
         )
-        results |= dict(zip(todo, made, strict=True))
-        every = [placed(results[i], shard.number, folders[i]) for i, shard in enumerate(cut)]
-        return every, [cut[i] for i in todo]
 
 
 def write_rejects(

@@ -43,7 +43,7 @@ class Ended:
         """How many tasks of each stage did work, rather than look for work that was done."""
         found: Counter[str] = Counter()
         for (stage, function), count in self.done.items():
-            if function in ("recorded", "scan_unit"):
+            if function in ("recorded", "unit_of"):
                 found[stage] += count
         return found
 

@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 
 from pipeline.config import parse
 from pipeline.errors import AuditError
+from pipeline.index import unit_of
 from pipeline.progress import Progress
 from pipeline.resuming import Here
 from pipeline.run import run_audit
@@ -112,7 +113,8 @@ class Counting(Here):
         for item in items:
             self._points.pass_("task")
             found.append(function(*item, **shared))
-            self._points.tell("done", stage, function.__name__)
+            looked = function is unit_of and item[2]  # for what was scanned before
+            self._points.tell("done", stage, "recall_unit" if looked else function.__name__)
         return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pipeline.normalise import lower, unspaced
 
@@ -58,8 +59,7 @@ def _words(text: str) -> Iterator[tuple[str, int, int]]:
     # Words as they are compared, with the characters [begin, end) they stand in.
     begin = -1
     for i, character in enumerate(text):
-        inside = unicodedata.category(character)[0] in "LMN"
-        alone = inside and unspaced(character)
+        inside, alone = _kind(character)
         if begin >= 0 and (alone or not inside):
             yield _compared(text[begin:i]), begin, i
             begin = -1
@@ -71,7 +71,16 @@ def _words(text: str) -> Iterator[tuple[str, int, int]]:
         yield _compared(text[begin:]), begin, len(text)
 
 
+@lru_cache(1 << 12)
+def _kind(character: str) -> tuple[bool, bool]:
+    # Whether it stands in words, and whether it is one by itself.
+    inside = unicodedata.category(character)[0] in "LMN"
+    return inside, inside and unspaced(character)
+
+
 def _compared(word: str) -> str:
+    if word.isascii():
+        return word.lower()
     return "".join(map(lower, unicodedata.normalize("NFKC", word)))
 
 

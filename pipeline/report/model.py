@@ -7,7 +7,7 @@ with the corpus, are never read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,7 @@ def read_report(run: Path, manifest: Mapping[str, Any]) -> Report:
 
 def _read(run: Path, manifest: Mapping[str, Any]) -> Report:
     looked = manifest["config"].get("passages", {}).get("enabled", False)
+    passages, predictable = _passages(run) if looked else (None, list[Row]())
     return Report(
         manifest=manifest,
         inputs=_inputs(scan(run, "inputs")),
@@ -119,8 +120,8 @@ def _read(run: Path, manifest: Mapping[str, Any]) -> Report:
         clusters=_largest_clusters(run),
         loose=_loosest_clusters(run),
         examples=_by("cluster_id", scan(run, "examples")),
-        passages=_passages(run, False, LISTED) if looked else None,
-        predictable=_passages(run, True, PREDICTABLE_LISTED) if looked else [],
+        passages=passages,
+        predictable=predictable,
         places=_by("passage_id", scan(run, "places")),
         sources=scan(run, "sources"),
         overlap=scan(run, "source_overlap"),
@@ -168,12 +169,21 @@ def _check_versions(run: Path, manifest: Mapping[str, Any]) -> None:
             )
 
 
+def _top(frame: pl.LazyFrame, ranks: Mapping[str, pl.Expr], count: int) -> pl.Series:
+    # The first rows by ranks in ascending order, by the last of these, which is the key. A sort that ends
+    # in a head keeps no more than that: of 20 million passages it takes a second and 0.2 GB.
+    return collected(frame.select(**ranks).sort([*ranks]).head(count))[[*ranks][-1]]
+
+
+def _found(frame: pl.LazyFrame, tops: Sequence[pl.Series]) -> list[list[Row]]:
+    # The rows of some keys, for all lists of these at once: the others' texts are decompressed, too.
+    key = tops[0].name
+    rows = {row[key]: row for row in _rows(frame.filter(pl.col(key).is_in(pl.concat(tops).implode())))}
+    return [[rows[number] for number in top] for top in tops]
+
+
 def _first(frame: pl.LazyFrame, ranks: Mapping[str, pl.Expr], count: int) -> list[Row]:
-    # The first rows by ranks in ascending order, the last of which is the key. A sort that ends in a
-    # head keeps no more than that: of 20 million passages it takes a second and 0.2 GB.
-    top, key = collected(frame.select(**ranks).sort([*ranks]).head(count)), [*ranks][-1]
-    rows = {row[key]: row for row in _rows(frame.filter(pl.col(key).is_in(top[key].implode())))}
-    return [rows[number] for number in top[key]]
+    return _found(frame, [_top(frame, ranks, count)])[0]
 
 
 def _largest_clusters(run: Path) -> list[Row]:
@@ -188,10 +198,13 @@ def _loosest_clusters(run: Path) -> list[Row]:
     return _first(scan(run, "clusters").filter(pl.col("chained") > 0), ranks, CLUSTERS_LISTED)
 
 
-def _passages(run: Path, predictable: bool, count: int) -> list[Row]:
-    frame = scan(run, "passages").filter(pl.col("predictable") == predictable)
-    covered = pl.col("occurrences") * pl.col("tokens")
-    return _first(frame, {"covered": -covered, "passage_id": pl.col("passage_id")}, count)
+def _passages(run: Path) -> tuple[list[Row], list[Row]]:
+    # Those that are not predictable, and those that are.
+    frame, covered = scan(run, "passages"), pl.col("occurrences") * pl.col("tokens")
+    ranks = {"covered": -covered, "passage_id": pl.col("passage_id")}
+    kinds = (~pl.col("predictable"), LISTED), (pl.col("predictable"), PREDICTABLE_LISTED)
+    passages, predictable = _found(frame, [_top(frame.filter(kind), ranks, n) for kind, n in kinds])
+    return passages, predictable
 
 
 def _by(key: str, frame: pl.LazyFrame) -> dict[int, list[Row]]:

@@ -34,7 +34,9 @@ def text(words: str, limit: int = TEXT_CHARACTERS) -> str:
 
 def visible(words: str) -> str:
     """The text with controls, direction marks and the like as backslash escapes, uncut."""
-    return "".join(c if _drawn(c) else _escaped(c) for c in words.replace("\r\n", "\n"))
+    words = words.replace("\r\n", "\n")
+    # Few characters make a text: each is looked at once.
+    return words.translate({ord(c): _escaped(c) for c in set(words) if not _drawn(c)})
 
 
 def _drawn(character: str) -> bool:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from pipeline.artifacts import END_OF_KEYS, KeyRange, ranges_for, table_of, uint64
 from pipeline.kernels.buffers import binary_rows
-from pipeline.kernels.union_find import unite
+from pipeline.kernels.union_find import spanning_forest, unite
 from pipeline.mapped import mapped_range, mapped_ranges, read_mapped, write_mapped
 from pipeline.stages.runs import starts_of_runs
 from pipeline.stages.scan import Segment, sketches_of
@@ -102,9 +102,20 @@ def components(
     return nodes, nodes[parent], joins
 
 
+def spanning(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Whether each of some edges belongs to a spanning forest of them."""
+    n = len(left)
+    joins, slots = np.empty(n, np.bool_), np.empty(1 << (3 * n).bit_length(), np.int32)
+    ends = [end.view() for end in (left, right)]
+    for end in ends:  # columns of a table cannot be written to, which to Numba is another type
+        end.flags.writeable = False
+    spanning_forest(*ends, slots, np.empty(2 * n, np.uint64), np.empty(2 * n, np.int64), joins)
+    return joins
+
+
 def write_forest(left: NDArray[np.uint64], right: NDArray[np.uint64], path: str) -> str:
     """Write a spanning forest of some edges."""
-    joins = components(left, right)[2]
+    joins = spanning(left, right)
     return write_mapped(table_of(FOREST, left[joins], right[joins]), path)
 
 
@@ -231,12 +242,15 @@ def assign(
     compared = ~known[at]
     left, right, edge_root = left[compared], right[compared], root[at[compared]]
     pairs = block_pairs(block_of(left, edge_root, cuts), block_of(right, edge_root, cuts))
+    # In whatever order their ends are: comparing them asks for none.
+    by_pair = np.argsort(pairs, kind="stable")
+    pairs, left, right = pairs[by_pair], left[by_pair], right[by_pair]
     recalled = table_of(KNOWN, *(column[old] for column in (doc_id, node, root, copies, n_tokens)))
     wanted = table_of(wanted_schema(permutations), *numbers, sketches)
     return Assigned(
         write_mapped(wanted, f"{path}-wanted.arrow"),
-        write_block_edges(pairs, left, right, f"{path}-edges.arrow"),
-        tuple(np.unique(pairs).tolist()),
+        write_mapped(table_of(BLOCK_EDGES, pairs, left, right), f"{path}-edges.arrow"),
+        tuple(pairs[starts_of_runs(pairs)].tolist()),
         len(fresh),
         write_mapped(recalled, f"{path}-known.arrow"),
         len(old),

@@ -390,5 +390,7 @@ def sketches_of(
         here = np.flatnonzero(at < len(text_id))
         here = here[text_id[at[here]] == distinct[here]]
         if len(here):
-            rows[here] = rows_of_binary(table.column("sketch"), permutations)[at[here]]
+            # Those alone, of a file of which the rest need not be looked at.
+            sketches = table.column("sketch").take(pa.array(at[here]))
+            rows[here] = rows_of_binary(sketches, permutations)
     return rows[place]

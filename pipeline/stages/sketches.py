@@ -22,7 +22,7 @@ from pipeline.artifacts import KeyRange, table_of, uint64
 from pipeline.kernels.buffers import binary_rows, rows_of_binary
 from pipeline.mapped import mapped_ranges, write_mapped
 from pipeline.sketching import estimated, least_estimate
-from pipeline.stages.candidates import EDGES, among, distinct_edges
+from pipeline.stages.candidates import EDGES, distinct_edges
 from pipeline.stages.components import EDGE_ENDS, write_forest
 from pipeline.stages.scan import Segment, sketches_of
 from pipeline.stages.units import write_edge_sums
@@ -128,19 +128,17 @@ def filter_right(
 
 def _matched(before: pa.Table, table: pa.Table) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     # Both in order of (right, left). Of each edge of a table whether it is in the one before, and its
-    # place there, or that of the first behind it.
-    right, left, wanted = uint64(before, "right"), uint64(before, "left"), uint64(table, "right")
-    # Few rights of the one before are wanted; their edges stand together.
-    some = np.flatnonzero(among(right, np.unique(wanted)))
-    ends = [np.concatenate(pair) for pair in ((right[some], wanted), (left[some], uint64(table, "left")))]
-    names = _numbered(ends[0]) * (len(ends[0]) + 1) + _numbered(ends[1])
-    mine, n = names[len(some) :], len(some)
-    at = np.searchsorted(names[:n], mine)
-    known = names[:n][np.minimum(at, n - 1)] == mine if n else np.zeros(len(mine), np.bool_)
-    behind = np.searchsorted(right, wanted, side="right")
-    return known, np.minimum(np.append(some, len(right))[at], behind)
-
-
-def _numbered(values: NDArray[np.uint64]) -> NDArray[np.int64]:
-    # Their ranks among the distinct ones.
-    return np.searchsorted(np.unique(values), values)
+    # place there, or that of the first behind it. By halves, of all edges at once.
+    right, left = uint64(before, "right"), uint64(before, "left")
+    wanted_right, wanted_left = uint64(table, "right"), uint64(table, "left")
+    place = np.searchsorted(right, wanted_right)
+    end = np.searchsorted(right, wanted_right, side="right")
+    stop = end
+    while np.any(open_ := place < stop):
+        middle = (place + stop) // 2
+        less = open_.copy()
+        less[open_] = left[middle[open_]] < wanted_left[open_]
+        place, stop = np.where(less, middle + 1, place), np.where(open_ & ~less, middle, stop)
+    known = place < end
+    known[known] = left[place[known]] == wanted_left[known]
+    return known, place

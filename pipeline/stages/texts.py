@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -214,12 +213,14 @@ def _labels(
 
 
 def _by_label(found: _Documents, labels: pa.Table, single: NDArray[np.bool_]) -> pa.Table:
-    pairs = {
-        name: np.concatenate([labels.column(name).to_numpy(), getattr(found, name)[single]])
+    source, licence = (
+        np.concatenate([labels.column(name).to_numpy(), getattr(found, name)[single]])
         for name in ("source", "licence")
-    }
-    counted = pl.DataFrame(pairs).group_by("source", "licence").agg(pl.len().cast(pl.Int64).alias("texts"))
-    return counted.sort("source", "licence").to_arrow().cast(DISTINCT)
+    )
+    order = np.lexsort((licence, source))
+    source, licence = source[order], licence[order]
+    runs = starts_of_runs(source, licence)
+    return table_of(DISTINCT, source[runs], licence[runs], np.diff(np.append(runs, len(order))))
 
 
 def _nodes(found: _Documents, starts: NDArray[np.int64]) -> NDArray[np.bool_]:

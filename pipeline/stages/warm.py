@@ -22,7 +22,7 @@ from pipeline.kernels.unitigs import sign
 from pipeline.kernels.windows import Runs
 from pipeline.readers.rows import Columns
 from pipeline.stages.chosen import Anchored, Chosen
-from pipeline.stages.components import components
+from pipeline.stages.components import components, spanning
 from pipeline.stages.scan import ScanParameters, Scratch, scan_texts
 from pipeline.stages.sets import SetScratch
 from pipeline.stages.stretches import TextScratch, read_part, wanted_of
@@ -38,9 +38,10 @@ def warm() -> None:
     scan_texts(texts, Scratch(ScanParameters(Columns(), 5, 8, 1, 2, 4, 8)))
     SetScratch.new().sets(texts.slice(0, 1), False, 5)
     ids = np.array([1, 2], np.uint64)
-    stars(ids, ids, np.empty(2, np.uint64), np.empty(2, np.uint64))
+    stars(ids, ids, ids > 0, ids.copy(), ids.copy(), np.empty(2, np.int64))
     components(ids[:1], ids[1:])
     places(ids, ids)
+    spanning(ids[:1], ids[1:])
     values, offsets = uint64_values(pa.chunked_array([binary_of([ids[:1], ids[1:]])]))
     first, table = np.zeros(1, np.int64), np.zeros(table_mask(1) + 1, np.uint64)
     shared_counts(values, offsets, first, first + 1, 0.5, table, np.zeros(1, np.int64))

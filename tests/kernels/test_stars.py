@@ -27,10 +27,21 @@ def _edges(groups: Mapping[int, Iterable[int]]) -> list[tuple[int, int]]:
     rows = [(key, text) for key in sorted(groups) for text in groups[key]]
     keys, texts = (np.array([row[side] for row in rows], np.uint64) for side in (0, 1))
     left, right = np.full(len(rows), 99, np.uint64), np.full(len(rows), 99, np.uint64)
-    n = stars(keys, texts, left, right)
-    assert (left[n:] == 99).all()
-    assert (right[n:] == 99).all()
+    times = np.full(len(rows), 99, np.int64)
+    n = stars(keys, texts, np.ones(len(rows), np.bool_), left, right, times)
+    assert (times[:n] == 1).all()
+    for column in (left, right, times):
+        assert (column[n:] == 99).all()
     return [(int(a), int(b)) for a, b in zip(left[:n], right[:n], strict=True)]
+
+
+def _changes(groups: Groups, fresh: set[int]) -> list[tuple[int, int, int]]:
+    rows = [(key, text) for key in sorted(groups) for text in groups[key]]
+    keys, texts = (np.array([row[side] for row in rows], np.uint64) for side in (0, 1))
+    new = np.array([text in fresh for _, text in rows], np.bool_)
+    left, right, times = (np.full(2 * len(rows), 99, kind) for kind in (np.uint64, np.uint64, np.int64))
+    n = stars(keys, texts, new, left, right, times)
+    return list(zip(left[:n].tolist(), right[:n].tolist(), times[:n].tolist(), strict=True))
 
 
 def _edges_by_group(groups: Groups) -> dict[int, list[tuple[int, int]]]:
@@ -85,6 +96,25 @@ def test_edges_of_a_group_do_not_depend_on_the_order_of_its_members(
     }
 
 
+@given(GROUPS, st.sets(UINT64 | st.integers(0, 5)), st.randoms(use_true_random=False))
+@example({0: [1, 2, 3, 4]}, {4}, random.Random(1))
+@example({0: [1, 2, 3, 4]}, {1, 2, 3}, random.Random(1))
+def test_edges_with_fresh_members_differ_by_those_told_from_those_without(
+    groups: Groups, fresh: set[int], draw: random.Random
+) -> None:
+    fresh |= {text for members in groups.values() for text in members if draw.random() < 0.3}
+    for key, members in groups.items():
+        now = _star(key, members)
+        old = [text for text in members if text not in fresh]
+        before = _star(key, old) if old else set()
+        told = _changes({key: members}, fresh)
+        assert sorted(told) == sorted(
+            [*((*edge, 1) for edge in now - before), *((*edge, -1) for edge in before - now)]
+        )
+    together = [_changes({key: groups[key]}, fresh) for key in sorted(groups)]
+    assert _changes(groups, fresh) == [edge for edges in together for edge in edges]
+
+
 def test_group_of_one_has_no_edge() -> None:
     assert _edges({1: [10], 2: [11], 3: [10]}) == []
 
@@ -120,6 +150,7 @@ def test_plain_python_gives_the_same_edges(groups: Groups) -> None:
     rows = [(key, text) for key in sorted(groups) for text in groups[key]]
     keys, texts = (np.array([row[side] for row in rows], np.uint64) for side in (0, 1))
     left, right = np.zeros(len(rows), np.uint64), np.zeros(len(rows), np.uint64)
+    times = np.zeros(len(rows), np.int64)
     with plain_python():
-        n = stars.py_func(keys, texts, left, right)
+        n = stars.py_func(keys, texts, np.ones(len(rows), np.bool_), left, right, times)
     assert [(int(a), int(b)) for a, b in zip(left[:n], right[:n], strict=True)] == compiled

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from pipeline.kernels.union_find import unite
+from pipeline.kernels.union_find import spanning_forest, unite
 from tests import oracles
 from tests.kernels.plain import plain_python
 
@@ -66,6 +66,52 @@ def test_order_and_direction_of_edges_change_no_label(
     other = [(b, a) if shuffle.random() < 0.5 else (a, b) for a, b in edges]
     shuffle.shuffle(other)
     assert _unite(nodes, other)[0] == _unite(nodes, edges)[0]
+
+
+def _forest(edges: Edges, names: Sequence[int], compiled: bool = True) -> list[bool]:
+    left, right = (np.array([names[edge[end]] for edge in edges], np.uint64) for end in (0, 1))
+    for ends in (left, right):
+        ends.flags.writeable = False
+    # No more room than is asked for.
+    slots, joins = np.full(1 << (3 * len(edges)).bit_length(), 7, np.int32), np.ones(len(edges), np.bool_)
+    numbers = np.full(2 * len(edges), 7, np.uint64), np.full(2 * len(edges), -5, np.int64)
+    (spanning_forest if compiled else spanning_forest.py_func)(left, right, slots, *numbers, joins)
+    return joins.tolist()
+
+
+# Names that begin alike, as hashes of texts do where they are sorted; and any.
+NAMES = st.lists(st.integers(0, 40) | st.integers(0, 2**64 - 1), min_size=30, max_size=30, unique=True)
+
+
+@given(_graphs(), NAMES, st.booleans())
+def test_forest_of_named_nodes_is_that_of_numbered_ones(
+    graph: tuple[int, list[tuple[int, int]]], names: list[int], in_order: bool
+) -> None:
+    nodes, edges = graph
+    if in_order:
+        edges = sorted(edges, key=lambda edge: names[edge[1]])
+    assert _forest(edges, names) == _unite(nodes, edges)[1]
+
+
+@given(_graphs(), NAMES)
+def test_plain_python_gives_the_same_forest(
+    graph: tuple[int, list[tuple[int, int]]], names: list[int]
+) -> None:
+    compiled = _forest(graph[1], names)
+    with plain_python():
+        assert _forest(graph[1], names, compiled=False) == compiled
+
+
+def test_forest_of_a_large_graph_is_that_of_numbered_nodes() -> None:
+    rng = np.random.default_rng(3)
+    for edges in (60_000, 10_922, 10_923):  # the latter leave as little room as there can be
+        nodes = rng.permutation(2 * edges) if edges < 60_000 else rng.integers(0, 30_000, 2 * edges)
+        left, right = nodes[:edges], np.sort(nodes[edges:])
+        names = rng.integers(0, 2**64, 2 * edges, np.uint64, endpoint=False)
+        found = np.array(_forest(list(zip(left.tolist(), right.tolist(), strict=True)), names.tolist()))
+        parent, joins = np.empty(2 * edges, np.int64), np.empty(edges, np.bool_)
+        unite(left, right, parent, joins)
+        assert (found == joins).all()
 
 
 @pytest.mark.parametrize("density", [0.3, 0.5, 1.0, 2.0])

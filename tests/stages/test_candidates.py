@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from pipeline.artifacts import END_OF_KEYS, key_ranges
 from pipeline.normalise import normalised
-from pipeline.stages.candidates import EDGES, distinct_edges, propose
+from pipeline.stages import candidates as stage
+from pipeline.stages.candidates import EDGES, Few, distinct_edges, propose
 from tests import corpus as planted
 from tests import oracles
 from tests.stages.steps import PARAMETERS, Corpus, rows_of, scanned
@@ -109,3 +110,31 @@ def test_equal_edges_are_merged(edges: list[tuple[int, int, int]]) -> None:
     expected = sorted((*edge, count) for edge, count in sums.items() if count)
     assert list(zip(one.tolist(), two.tolist(), times.tolist(), strict=True)) == expected
     assert one.dtype == EDGES.field("left").type.to_pandas_dtype()
+
+
+UINT64 = st.integers(0, 2**64 - 1) | st.integers(0, 9) | st.integers(2**64 - 9, 2**64 - 1)
+
+
+@given(st.lists(UINT64, max_size=200), st.lists(UINT64, max_size=50))
+def test_places_of_values_among_a_few(values: list[int], few: list[int]) -> None:
+    found = Few(np.array(few, np.uint64)).among(np.array(values, np.uint64))
+    assert found.tolist() == [i for i, value in enumerate(values) if value in set(few)]
+
+
+def test_values_are_found_among_many_others() -> None:
+    rng = np.random.default_rng(1)
+    few = rng.integers(0, 2**64, 1 << 15, np.uint64, endpoint=False)
+    values = np.concatenate([few[::3], rng.integers(0, 2**64, 5000, np.uint64, endpoint=False)])
+    assert Few(few).among(values).tolist() == np.flatnonzero(np.isin(values, few)).tolist()
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), UINT64 | st.integers(0, 3)), max_size=40), st.booleans())
+def test_groups_are_of_several_texts_each_once(rows: list[tuple[int, int]], few_groups: bool) -> None:
+    key, text = (np.array([row[i] for row in rows], np.uint64) for i in (0, 1))
+    with pytest.MonkeyPatch.context() as patch:
+        if not few_groups:
+            patch.setattr(stage, "_GROUP_BITS", 1)
+        found = list(zip(*(column.tolist() for column in stage._groups(key, text)), strict=True))
+    members = {key: [row for row in rows if row[0] == key] for key, _ in rows}
+    # A text that stands twice in a group, alone, stays: it makes no edge.
+    assert found == sorted({row for group in members.values() for row in group if len(group) > 1})

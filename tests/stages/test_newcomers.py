@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 
 from pipeline.artifacts import END_OF_KEYS, key_ranges, table_of
 from pipeline.mapped import write_mapped
-from pipeline.stages.candidates import EDGES, among, propose
+from pipeline.stages import sketches as stage
+from pipeline.stages.candidates import EDGES, propose
 from pipeline.stages.newcomers import TEXT_IDS, Newcomers, find_newcomers
 from pipeline.stages.sketches import PROPOSED, Survivors, attach_left, filter_right
 from tests import corpus as planted
@@ -40,12 +42,6 @@ def _ids(values: Sequence[int] | set[int]) -> np.ndarray[Any, np.dtype[np.uint64
     return np.array(sorted(values), np.uint64)
 
 
-@given(IDS, IDS)
-def test_values_among_a_few_are_found(values: set[int], few: set[int]) -> None:
-    found = among(_ids(values), _ids(few))
-    assert found.tolist() == [value in few for value in sorted(values)]
-
-
 @given(IDS, IDS, st.integers(1, 3))
 def test_newcomers_are_the_texts_that_were_not_there(here: set[int], had: set[int], parts: int) -> None:
     with TemporaryDirectory() as folder:
@@ -61,6 +57,22 @@ def test_newcomers_are_the_texts_that_were_not_there(here: set[int], had: set[in
         assert [row["text_id"] for row in all_rows([part.texts for part in found])] == sorted(here)
         assert [row["text_id"] for row in all_rows([part.new for part in found])] == sorted(here - had)
         assert sum(part.gone for part in found) == len(had - here)
+
+
+ENDS = st.sets(st.tuples(st.integers(0, 5) | st.integers(0, END_OF_KEYS - 1), st.integers(0, 9)), max_size=30)
+
+
+@given(ENDS, ENDS)
+def test_places_of_edges_among_those_before(
+    before: set[tuple[int, int]], wanted: set[tuple[int, int]]
+) -> None:
+    def table(edges: set[tuple[int, int]]) -> pa.Table:
+        right, left = ([edge[i] for edge in sorted(edges)] for i in (0, 1))
+        return pa.table({"right": pa.array(right, pa.uint64()), "left": pa.array(left, pa.uint64())})
+
+    known, place = stage._matched(table(before), table(wanted))
+    assert known.tolist() == [edge in before for edge in sorted(wanted)]
+    assert place.tolist() == [bisect_left(sorted(before), edge) for edge in sorted(wanted)]
 
 
 def _proposed(
