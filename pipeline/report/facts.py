@@ -114,7 +114,8 @@ def _stages(report: Report) -> Grid:
         cells.append(
             [values.name(stage["stage"]), time, values.size(stage["peak_bytes"]), values.name(counts, 200)]
         )
-    return Grid("stages", "Stages", columns, values.rows(cells), folded=True)
+    note = "From candidates to pairs, and from anchors to spans, two lines of stages ran at once: times overlap."
+    return Grid("stages", "Stages", columns, values.rows(cells), note, folded=True)
 
 
 def _versions(report: Report) -> Grid:
