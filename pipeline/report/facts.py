@@ -114,7 +114,7 @@ def _stages(report: Report) -> Grid:
         cells.append(
             [values.name(stage["stage"]), time, values.size(stage["peak_bytes"]), values.name(counts, 200)]
         )
-    note = "From candidates to pairs, and from anchors to spans, two lines of stages ran at once: times overlap."
+    note = "The stages from candidates to pairs and those from anchors to spans ran at once: times overlap."
     return Grid("stages", "Stages", columns, values.rows(cells), note, folded=True)
 
 
