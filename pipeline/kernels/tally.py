@@ -30,18 +30,28 @@ def empty_tally(passages: int) -> Tally:
     return Tally(occurrences, documents, texts, np.full(passages, -1, np.int64))
 
 
-@kernel
 def tally(
-    passage: NDArray[np.uint32], text: NDArray[np.int64], copies: NDArray[np.int64], out: Tally
+    passage: NDArray[np.uint32], text: NDArray[np.uint32], copies: NDArray[np.int64], out: Tally
 ) -> None:
     """Count places.
 
     Args:
-        passage: uint32[places], number of the passage. text: int64[places], number of the text, not
+        passage: uint32[places], number of the passage. text: uint32[places], number of the text, not
             descending. copies: int64[texts], documents with each text. out: empty, out.
 
     Cost: linear.
     """
+    # To Numba, a column of a table and an array that may be written to are of two types.
+    views = [column.view() for column in (passage, text)]
+    for view in views:
+        view.flags.writeable = False
+    _tally(*views, copies, out)
+
+
+@kernel
+def _tally(
+    passage: NDArray[np.uint32], text: NDArray[np.uint32], copies: NDArray[np.int64], out: Tally
+) -> None:
     last = np.full(len(out.first), -1, np.int64)
     for i in range(len(passage)):
         p, t = passage[i], text[i]

@@ -77,7 +77,7 @@ def _warm_passages(texts: pa.LargeBinaryArray) -> None:
     anchored = Anchored(pa.array(rows).to_numpy(), runs.windows, ends, table)
     anchored.holding(one > 0)
     survive(anchored.row, ends, runs.kind, SINGLE, one > 0, one > 0, flags.copy())
-    tally(rows, np.zeros(1, np.int64), one, empty_tally(1))
+    tally(rows, rows, one, empty_tally(1))
     # Columns of a table cannot be written to, the sum of two can.
     column, edges = pa.array(ends).to_numpy(), np.ones(1, np.int64)
     for stops in (column[1:], ends[1:]):
