@@ -28,8 +28,8 @@ Places = list[tuple[int, int, int]]
 
 
 def _spans(places: Places) -> Spans:
-    number, token = (np.array([place[i] for place in places], np.int64) for i in (0, 1))
-    return Spans(number.astype(np.uint64), token, token + 10, token + 20, token + 30)
+    number, token = (np.array([place[i] for place in places], np.uint32) for i in (0, 1))
+    return Spans(number, token, token + 10, token + 20, token + 30)
 
 
 def _part(places: Places) -> Part:
@@ -98,5 +98,5 @@ def test_first_night_has_what_was_cut() -> None:
     placed = joined([_part(places)], None, np.zeros(TEXTS, np.bool_))
     assert _rows(placed) == [(n, t, t + 10, t + 20, t + 30, p) for n, t, p in places]
     counted = empty_tally(2)
-    tally(placed.passage, placed.spans.number.astype(np.int64), np.array([5, 1, 1, 2]), counted)
+    tally(placed.passage, placed.spans.number, np.array([5, 1, 1, 2]), counted)
     assert (counted.occurrences.tolist(), counted.first.tolist()) == ([5, 7], [1, 0])
