@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.kernels.buffers import read_only
 from pipeline.kernels.jit import kernel
 
 
@@ -41,11 +42,7 @@ def tally(
 
     Cost: linear.
     """
-    # To Numba, a column of a table and an array that may be written to are of two types.
-    views = [column.view() for column in (passage, text)]
-    for view in views:
-        view.flags.writeable = False
-    _tally(*views, copies, out)
+    _tally(read_only(passage), read_only(text), copies, out)
 
 
 @kernel

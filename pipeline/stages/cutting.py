@@ -123,20 +123,21 @@ class _Segment:
 
     def parts(self, places: str) -> Iterator[Part]:
         """The texts that are cut now: those that were read before, and others."""
+        if not self.held.any() and not len(self.unread):
+            return
         window, told = self.parameters.passage_tokens, told_of(self.before(), self.holds())
-        if self.held.any():
-            held = np.flatnonzero(self.held)
-            cutter = Cutter(window, self._chosen(held).runs, self.flags)
-            for path in self.chunk.stretches:
-                table = read_mapped(path).combine_chunks()
-                yield part_of(table, cut_table(table, cutter), self.number[held], told)
+        scratch = TextScratch(sampler(window))
+        cutter = Cutter(window, self.flags, scratch)
+        held = np.flatnonzero(self.held)
+        runs = self._chosen(held).runs
+        for path in self.chunk.stretches:
+            table = read_mapped(path).combine_chunks()
+            yield part_of(table, cut_table(table, runs, cutter), self.number[held], told)
         if len(self.unread):
             chosen = self._chosen(self.unread)
-            cutter = Cutter(window, chosen.runs, self.flags)
-            scratch = TextScratch(sampler(window))
             wanted = iter([wanted_of(chosen, window, 0, bodies_of(self.chunk.segment))])
             for table in gathered(read_wanted(self.shard, Places(places), wanted, self.parameters, scratch)):
-                yield part_of(table, cut_table(table, cutter), self.number[self.unread], told)
+                yield part_of(table, cut_table(table, chosen.runs, cutter), self.number[self.unread], told)
 
     def holds(self) -> NDArray[np.bool_]:
         """bool[anchored texts], those that are cut as they were."""
