@@ -175,7 +175,7 @@ def joined(parts: Sequence[Part], standing: Standing | None, holds: NDArray[np.b
     """
     before = _before(standing)
     now, passage, predictable_now = _together(parts)
-    blocks = _blocks(before.spans.number, now.number, holds)
+    blocks = _blocks(before.spans.number, now.number, _lost(standing, holds))
     if not parts and blocks.all_hold:
         return Placed(*before, True)
     new, first, inverse = _distinct(passage)
@@ -221,10 +221,16 @@ class _Blocks(NamedTuple):
         return np.concatenate([part for (a, b), (c, d) in pieces for part in (before[a:b], now[c:d])])
 
 
-def _blocks(before: NDArray[np.uint32], now: NDArray[np.uint32], holds: NDArray[np.bool_]) -> _Blocks:
+def _lost(standing: Standing | None, holds: NDArray[np.bool_]) -> NDArray[np.uint32]:
+    # The texts that were cut and do not hold.
+    cut = np.zeros(0, np.int64) if standing is None else standing.numbers()
+    return cut[~holds[cut]].astype(np.uint32)
+
+
+def _blocks(before: NDArray[np.uint32], now: NDArray[np.uint32], lost: NDArray[np.uint32]) -> _Blocks:
     # Places come in the order of the texts, and few of these are cut anew: what lies between two of
-    # them is one block. Texts that do not hold and had no places make no block.
-    numbers = np.flatnonzero(~holds).astype(np.uint32)
+    # them is one block. Texts that are lost and had no places make no block.
+    numbers = np.union1d(lost, now[run_starts(now)])
     edges = [np.searchsorted(column, numbers, side) for column in (before, now) for side in _SIDES]
     some = np.flatnonzero((edges[0] < edges[1]) | (edges[2] < edges[3]))
     begin, stop, first, last = (edge[some].tolist() for edge in edges)

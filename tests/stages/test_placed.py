@@ -51,8 +51,10 @@ def _standing(places: Places, folder: Path) -> Standing:
         np.array([place[0] for place in first], np.int64),
         *(no, no, no),
     )
+    cut = np.array(sorted({place[0] for place in places}), np.int64)
+    signed = standing.signed_table(cut, np.zeros(len(cut), np.uint64))
     return Standing(
-        "",
+        write_mapped(signed, folder / "signed.arrow"),
         write_mapped(table_of(standing.PLACES, *_spans(places), row), folder / "places.arrow"),
         write_mapped(passages, folder / "passages.arrow"),
         (),
