@@ -29,17 +29,21 @@ def text_buffers(texts: pa.LargeBinaryArray) -> tuple[NDArray[np.uint8], NDArray
     if not pa.types.is_large_binary(texts.type) or texts.null_count:
         raise TypeError(f"need large_binary without nulls, got {texts.type} with {texts.null_count} nulls")
     if len(texts) == 0:
-        return _read_only(np.zeros(0, np.uint8)), _read_only(np.zeros(1, np.int64))
+        return read_only(np.zeros(0, np.uint8)), read_only(np.zeros(1, np.int64))
     _, offset_buffer, data_buffer = texts.buffers()
     offsets = np.frombuffer(offset_buffer, np.int64)[texts.offset : texts.offset + len(texts) + 1]
     if data_buffer is None or data_buffer.size == 0:
-        return _read_only(np.zeros(0, np.uint8)), _read_only(offsets)
-    return _read_only(np.frombuffer(data_buffer, np.uint8)), _read_only(offsets)
+        return read_only(np.zeros(0, np.uint8)), read_only(offsets)
+    return read_only(np.frombuffer(data_buffer, np.uint8)), read_only(offsets)
 
 
-def _read_only(view: NDArray[Number]) -> NDArray[Number]:
-    # To Numba that is part of the type: left as Arrow gives it, a kernel would be compiled anew for
-    # each mixture of files.
+def read_only(values: NDArray[Number]) -> NDArray[Number]:
+    """A view that cannot be written to.
+
+    To Numba that is part of the type: left as it comes, from a file or not, a kernel would be compiled
+    anew for each mixture.
+    """
+    view = values.view()
     view.flags.writeable = False
     return view
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.kernels.buffers import read_only
 from pipeline.kernels.jit import kernel
 
 
@@ -31,8 +32,4 @@ def members(keys: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> NDArray[np.
     Cost: linear in both, a tenth of a binary search for each key.
     """
     out = np.empty(len(keys), np.int64)
-    # To Numba, a column of a table and an array that may be written to are of two types.
-    views = [values.view() for values in (keys, wanted)]
-    for view in views:
-        view.flags.writeable = False
-    return out[: _members(*views, out)]
+    return out[: _members(read_only(keys), read_only(wanted), out)]

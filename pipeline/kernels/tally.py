@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.kernels.buffers import read_only
 from pipeline.kernels.jit import kernel
 
 
@@ -30,18 +31,24 @@ def empty_tally(passages: int) -> Tally:
     return Tally(occurrences, documents, texts, np.full(passages, -1, np.int64))
 
 
-@kernel
 def tally(
-    passage: NDArray[np.uint32], text: NDArray[np.int64], copies: NDArray[np.int64], out: Tally
+    passage: NDArray[np.uint32], text: NDArray[np.uint32], copies: NDArray[np.int64], out: Tally
 ) -> None:
     """Count places.
 
     Args:
-        passage: uint32[places], number of the passage. text: int64[places], number of the text, not
+        passage: uint32[places], number of the passage. text: uint32[places], number of the text, not
             descending. copies: int64[texts], documents with each text. out: empty, out.
 
     Cost: linear.
     """
+    _tally(read_only(passage), read_only(text), copies, out)
+
+
+@kernel
+def _tally(
+    passage: NDArray[np.uint32], text: NDArray[np.uint32], copies: NDArray[np.int64], out: Tally
+) -> None:
     last = np.full(len(out.first), -1, np.int64)
     for i in range(len(passage)):
         p, t = passage[i], text[i]

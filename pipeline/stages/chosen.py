@@ -14,8 +14,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.artifacts import uint64
-from pipeline.kernels.anchored import hold
-from pipeline.kernels.buffers import flat_values
+from pipeline.kernels.anchored import Fates, hold, pick, survive
+from pipeline.kernels.buffers import flat_values, read_only
+from pipeline.kernels.slots import give_slots, place_slots
 from pipeline.kernels.windows import Runs
 from pipeline.mapped import mapped_ranges, read_mapped
 from pipeline.stages.places import Places
@@ -65,6 +66,19 @@ class Anchored:
             hold(self.row, self.ends, marked, out)
         return out
 
+    def fates(
+        self,
+        kind: NDArray[np.uint8],
+        before: NDArray[np.uint8],
+        slot_of_row: NDArray[np.uint32],
+        counts: NDArray[np.bool_],
+        live: NDArray[np.uint8],
+    ) -> Fates:
+        """What is found of the texts, see `kernels.anchored.survive`."""
+        found = Fates(*(np.zeros(len(counts), np.bool_) for _ in Fates._fields))
+        survive(self.row, self.ends, kind, read_only(before), slot_of_row, SEVERAL, counts, found, live)
+        return found
+
     def doc_ids(self, shard: int, places: Places) -> NDArray[np.uint64]:
         """uint64[texts], the first document of each in the segment."""
         piece, row = (self.texts.column(name).to_numpy() for name in ("piece", "row"))
@@ -107,6 +121,8 @@ class Chosen:
 
     def only(self, kept: NDArray[np.bool_]) -> Chosen:
         """Some of them."""
+        if kept.all():
+            return self
         counts = np.diff(self.ends)
         of_kept = np.repeat(kept, counts)
         runs = Runs._make(column[of_kept] for column in self.runs)
@@ -145,14 +161,14 @@ class Looked:
         counts = self.windows.astype(np.int64)
         return np.cumsum(counts) - counts
 
-    def kind_of_slot(self) -> NDArray[np.uint8]:
-        """What is known of the row of each slot."""
-        return np.repeat(self.kind, self.windows)
+    def live_of_slot(self) -> NDArray[np.bool_]:
+        """Whether each slot is looked at."""
+        return np.repeat(self.kind != NONE, self.windows)
 
-    def slot_of_row(self, rows: int) -> NDArray[np.int64]:
-        """int64[rows of the segment], the first slot of each; -1 if it has none."""
-        slots = np.full(rows, -1, np.int64)
-        slots[self.row] = self.begins
+    def slot_of_row(self, rows: int) -> NDArray[np.uint32]:
+        """uint32[rows of the segment], 1 + the first slot of each; 0 if it has none."""
+        slots = np.zeros(rows, np.uint32)
+        place_slots(read_only(self.row), read_only(self.windows), slots)
         return slots
 
     def live(self) -> Looked:
@@ -181,47 +197,38 @@ def chosen_of(
     numbers: NDArray[np.int64],
     doc_id: NDArray[np.uint64],
     kind: NDArray[np.uint8],
-    slot_of_row: NDArray[np.int64],
+    slot_of_row: NDArray[np.uint32],
 ) -> Chosen:
     """Some texts of a segment, by their numbers, ascending; no anchor emits.
 
     Args:
         doc_id: of each of them. kind: uint8[rows], of the segment's rows, see `survivors`.
-        slot_of_row: int64[rows]; -1 for those that have no slots.
+        slot_of_row: see `Looked.slot_of_row`.
     """
-    kept = np.zeros(len(anchored.ends) - 1, np.bool_)
-    kept[numbers] = True
-    counts = np.diff(anchored.ends)
-    of_kept = np.repeat(kept, counts)
-    row, windows = anchored.row[of_kept], anchored.windows[of_kept]
-    kinds = kind[row]
-    slot = np.where(kinds >= SEVERAL, slot_of_row[row], -1)
-    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts[numbers])])
-    runs = Runs(kinds, windows, slot, np.zeros(len(row), np.bool_))
+    counts = anchored.ends[numbers + 1] - anchored.ends[numbers]
+    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+    n = int(ends[-1])
+    runs = Runs(np.empty(n, np.uint8), np.empty(n, np.uint16), np.empty(n, np.int64), np.empty(n, np.bool_))
+    row, known = np.empty(n, np.uint32), read_only(kind)
+    pick(anchored.row, anchored.windows, anchored.ends, numbers, known, slot_of_row, SEVERAL, row, runs)
     return Chosen(doc_id, uint64(anchored.texts, "text_id")[numbers], ends, runs, row)
 
 
-def with_new_slots(chosen: Chosen, known: Looked, live: NDArray[np.uint8]) -> tuple[Chosen, Looked]:
-    """The same, with slots for all rows that are looked at.
+def with_new_slots(
+    chosen: Chosen, known: Looked, live: NDArray[np.uint8], slot_of_row: NDArray[np.uint32]
+) -> Looked:
+    """Give slots to all rows that are looked at; the chosen texts are told them, too.
+
+    New slots come in the order in which their rows are met, so that those of a text are near each other.
 
     Args:
         chosen: of the texts that hold rows without slots, all. known: the rows that have slots.
         live: uint8[rows of the segment], their kinds; NONE if they are not looked at.
+        slot_of_row: see `Looked.slot_of_row`, in and out.
     """
-    kind, windows, slot, _ = chosen.runs
-    slot_of_row = known.slot_of_row(len(live))
-    # New slots in the order in which their rows are met, so that those of a text are near each other.
-    without = np.flatnonzero((kind >= SEVERAL) & (slot < 0))
-    first_of_row = np.full(len(live), -1, np.int64)
-    first_of_row[chosen.row[without][::-1]] = without[::-1]
-    first = np.sort(first_of_row[first_of_row >= 0])
-    emits = np.zeros(len(kind), np.bool_)
-    emits[first] = True
-    new = chosen.row[first]
-    rows = np.concatenate([known.row, new])
-    looked = Looked(rows, live[rows], np.concatenate([known.windows, windows[first]]), len(known.row))
-    slot_of_row[new] = looked.begins[len(known.row) :]
-    slot = np.where(kind >= SEVERAL, slot_of_row[chosen.row], -1)
-    return Chosen(
-        chosen.doc_id, chosen.text_id, chosen.ends, Runs(kind, windows, slot, emits), chosen.row
-    ), looked
+    first = np.empty(len(chosen.row), np.int64)
+    count = give_slots(chosen.row, chosen.runs, SEVERAL, known.slots, slot_of_row, first)
+    new = first[:count]
+    rows = np.concatenate([known.row, chosen.row[new]])
+    windows = np.concatenate([known.windows, chosen.runs.windows[new]])
+    return Looked(rows, live[rows], windows, len(known.row))

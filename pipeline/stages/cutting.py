@@ -26,7 +26,7 @@ from pipeline.stages.bodies import bodies_of
 from pipeline.stages.chosen import Chosen, anchored_of, chosen_of
 from pipeline.stages.hashed import FLAGS, STATES, Hashed, known_rows
 from pipeline.stages.inputs import Shard
-from pipeline.stages.placed import Part, Placed, joined, part_of
+from pipeline.stages.placed import Part, Placed, joined, part_of, told_of
 from pipeline.stages.places import Places
 from pipeline.stages.scan import ScanParameters
 from pipeline.stages.standing import Standing, signed_table, write_beginnings
@@ -123,20 +123,21 @@ class _Segment:
 
     def parts(self, places: str) -> Iterator[Part]:
         """The texts that are cut now: those that were read before, and others."""
-        window = self.parameters.passage_tokens
-        if self.held.any():
-            held = np.flatnonzero(self.held)
-            cutter = Cutter(window, self._chosen(held).runs, self.flags)
-            for path in self.chunk.stretches:
-                table = read_mapped(path).combine_chunks()
-                yield part_of(table, cut_table(table, cutter), self.number[held])
+        if not self.held.any() and not len(self.unread):
+            return
+        window, told = self.parameters.passage_tokens, told_of(self.before(), self.holds())
+        scratch = TextScratch(sampler(window))
+        cutter = Cutter(window, self.flags, scratch)
+        held = np.flatnonzero(self.held)
+        runs = self._chosen(held).runs
+        for path in self.chunk.stretches:
+            table = read_mapped(path).combine_chunks()
+            yield part_of(table, cut_table(table, runs, cutter), self.number[held], told)
         if len(self.unread):
             chosen = self._chosen(self.unread)
-            cutter = Cutter(window, chosen.runs, self.flags)
-            scratch = TextScratch(sampler(window))
             wanted = iter([wanted_of(chosen, window, 0, bodies_of(self.chunk.segment))])
             for table in gathered(read_wanted(self.shard, Places(places), wanted, self.parameters, scratch)):
-                yield part_of(table, cut_table(table, cutter), self.number[self.unread])
+                yield part_of(table, cut_table(table, chosen.runs, cutter), self.number[self.unread], told)
 
     def holds(self) -> NDArray[np.bool_]:
         """bool[anchored texts], those that are cut as they were."""
@@ -145,11 +146,17 @@ class _Segment:
         found[self.number[self.unread]] = False
         return found
 
-    def text_of(self, placed: Placed) -> NDArray[np.int64]:
-        """int64[places], the number of each one's text among those chosen."""
-        of_number = np.full(len(self.anchored.ends) - 1, -1, np.int64)
-        of_number[self.number] = np.arange(len(self.number))
-        return of_number[placed.spans.number.astype(np.int64)]
+    def before(self) -> Standing | None:
+        """What the earlier run left of its passages, if anything."""
+        return None if self.chunk.known is None else self.chunk.known.standing
+
+    def counted(self, placed: Placed) -> Tally:
+        """How often the passages stand in the texts."""
+        copies = np.zeros(len(self.anchored.ends) - 1, np.int64)
+        copies[self.number] = self.copies
+        found = empty_tally(len(placed.passage_id))
+        tally(placed.passage, placed.spans.number, copies, found)
+        return found
 
 
 def cut_stretches(
@@ -175,16 +182,12 @@ def cut_stretches(
         InputChangedError: a file is not what the scan read.
     """
     segment = _Segment(number, chunk, shard, judged, parameters)
-    before = None if chunk.known is None else chunk.known.standing
     parts = list(segment.parts(places))
-    placed = joined(parts, before, segment.holds())
-    text = segment.text_of(placed)
-    counted = empty_tally(len(placed.passage_id))
-    tally(_writable(placed.passage), text, _writable(segment.copies), counted)
-    standing = _standing(segment, parts, placed, counted, path)
+    placed = joined(parts, segment.before(), segment.holds())
+    standing = _standing(segment, parts, placed, segment.counted(placed), path)
     labels = PASSAGE_LABELS.empty_table()
-    if text_labels is not None and len(text):
-        labels = _labels(segment, placed, text, text_labels)
+    if text_labels is not None and len(placed.passage):
+        labels = _labels(segment, placed, text_labels)
     docs = segment.doc_id[[0, -1]].tolist() if len(segment.doc_id) else [0, -1]
     return Cut(
         standing,
@@ -194,38 +197,31 @@ def cut_stretches(
         write_mapped(table_of(STATES, segment.flags), f"{path}-flags.arrow"),
         chunk.held.hashed,
         (docs[0], docs[1] + 1),
-        len(text),
+        len(placed.passage),
         int(np.count_nonzero(segment.flags & REPEATED)),
         len(segment.unread),
         len(segment.number) - int(segment.held.sum()) - len(segment.unread),
     )
 
 
-def _writable(column: NDArray[np.generic]) -> NDArray[np.generic]:
-    # To Numba, columns of a table, which cannot be written to, are of another type.
-    return column if column.flags.writeable else column.copy()
-
-
 def _standing(
     segment: _Segment, parts: Sequence[Part], placed: Placed, counted: Tally, path: str
 ) -> Standing:
-    before = None if segment.chunk.known is None else segment.chunk.known.standing
-    spans, first = placed.spans, counted.first
+    before, spans, first = segment.before(), placed.spans, counted.first
     number = spans.number[first].astype(np.int64)
     passages = table_of(
         kept.PASSAGES,
         placed.passage_id,
         placed.predictable,
         *(counted.occurrences, counted.documents, counted.texts),
-        segment.doc_id[segment.text_of(placed)[first]],
+        segment.doc_id[np.searchsorted(segment.number, number)],
         number,
         *(spans.tokens[first], spans.begin[first], spans.end[first]),
     )
     if before is not None and placed.same:
         places = before.places
     else:
-        table = table_of(kept.PLACES, *spans, placed.passage)
-        places = write_mapped(table, f"{path}-places.arrow")
+        places = write_mapped(kept.places_table(*spans, placed.passage), f"{path}-places.arrow")
     beginnings = write_beginnings(
         () if before is None else before.beginnings,
         _new_beginnings(parts, placed, number),
@@ -250,9 +246,10 @@ def _new_beginnings(parts: Sequence[Part], placed: Placed, number: NDArray[np.in
     return every.take(pa.array(rows)) if len(parts) > 1 or len(rows) < len(every) else every
 
 
-def _labels(
-    segment: _Segment, placed: Placed, text: NDArray[np.int64], text_labels: Sequence[str]
-) -> pa.Table:
+def _labels(segment: _Segment, placed: Placed, text_labels: Sequence[str]) -> pa.Table:
+    of_number = np.zeros(len(segment.anchored.ends) - 1, np.int64)
+    of_number[segment.number] = np.arange(len(segment.number))
+    text = of_number[placed.spans.number]
     names = ("doc_id", "source", "licence", "copies")
     columns = {name: segment.texts.column(name).to_numpy()[text] for name in names}
     passage_id, tokens = placed.passage_id[placed.passage], placed.spans.tokens

@@ -17,9 +17,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.artifacts import table_of, uint64
+from pipeline.kernels.buffers import read_only
+from pipeline.kernels.slots import mark_slots
 from pipeline.mapped import read_mapped, write_mapped
 from pipeline.stages.chosen import Looked
-from pipeline.stages.survivors import NONE, SEVERAL
+from pipeline.stages.survivors import SEVERAL
 
 WINDOWS = pa.schema([("window", pa.uint64()), ("beside", pa.uint64()), ("slot", pa.uint32())])
 # The rows of the segment's anchors that have slots, in their order; kind NONE: not looked at.
@@ -88,20 +90,19 @@ def write_hashed(
     """
     hashes, beside = fresh
     first = looked.slots - len(hashes)
-    kind = looked.kind_of_slot()
-    kind_before = np.concatenate([before.kind_of_slot(), np.zeros(len(hashes), np.uint8)])
-    state = np.concatenate([flags, np.zeros(len(hashes), np.uint8)])
-    state = np.where(kind != NONE, state | LIVE, 0).astype(np.uint8)
-    state[kind == SEVERAL] |= MANY
-    state[kind != kind_before] |= CHANGED
+    state, bits = np.empty(looked.slots, np.uint8), (LIVE, MANY, CHANGED)
+    kinds = looked.kind, read_only(before.kind)
+    mark_slots(*kinds, looked.windows, read_only(flags), SEVERAL, bits, state)
     order = np.argsort(hashes)
     slots = (order + first).astype(np.uint32)
     table = table_of(WINDOWS, hashes[order], beside[order] & ~_TWICE, slots)
     files = () if earlier is None else earlier.windows
     left = ""
     if len(files) + bool(len(table)) > MOST_FILES or 2 * looked.live_slots < looked.slots:
-        files, left = _merged(files, table, kind != NONE, kind_before != NONE, path)
-        state, looked = state[kind != NONE], looked.live()
+        live, was_live = looked.live_of_slot(), np.zeros(looked.slots, np.bool_)
+        was_live[:first] = before.live_of_slot()
+        files, left = _merged(files, table, live, was_live, path)
+        state, looked = state[live], looked.live()
     elif len(table):
         files = *files, write_mapped(table, f"{path}-windows.arrow")
     rows = table_of(ROWS, looked.row, looked.windows, looked.kind)

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from pipeline.artifacts import KeyRange, frame, read_output, table_of, uint64, write_output
 from pipeline.kernels.cover import covers
-from pipeline.mapped import mapped_range, mapped_ranges, read_mapped, write_mapped
+from pipeline.mapped import mapped_ranges, read_mapped, write_mapped
 from pipeline.schemas import BINS, SPANS
 from pipeline.schemas import PLACES as OUTPUT
 from pipeline.stages.cutting import Cut
 from pipeline.stages.passages import OCCURRENCES, cut_of_row, rows_of_cut
 from pipeline.stages.runs import starts_of_runs
+from pipeline.stages.standing import places_within
 
 # A text that holds repeated passages, named by its first document, by text_id.
 REPEATING = pa.schema(
@@ -121,10 +122,11 @@ def _of_cut(cut: Cut, span: KeyRange, occurrences: NDArray[np.int64]) -> pa.Tabl
     numbers, doc_id = texts.column("number").to_numpy(), uint64(texts, "doc_id")
     low, high = np.searchsorted(doc_id, np.array([span[0], min(span[1], cut.docs[1])], np.uint64))
     inside = (int(numbers[low]), int(numbers[high - 1]) + 1) if low < high else (0, 0)
-    places = mapped_range(cut.standing.places, "number", inside)[1]
+    places = places_within(cut.standing, *inside)
     of_number = np.zeros(int(numbers[-1]) + 1 if len(numbers) else 0, np.int64)
     of_number[numbers] = np.arange(len(numbers))
-    text, passage = of_number[uint64(places, "number").astype(np.int64)], places.column("passage").to_numpy()
+    text, passage = (places.column(name).to_numpy() for name in ("number", "passage"))
+    text = of_number[text]
     columns: dict[str, Any] = {
         name: places.column(name).to_numpy() for name in ("token_start", "tokens", "byte_start", "byte_end")
     }

@@ -17,14 +17,11 @@ from pipeline.mapped import read_mapped, write_mapped
 
 # What decided how a text was cut, see `kernels.unitigs.sign`.
 SIGNED = pa.schema([("number", pa.int64()), ("signature", pa.uint64())])
-# In the order of the texts; `passage`: its row among the segment's passages.
-PLACES = pa.schema(
-    [
-        ("number", pa.uint64()),
-        *((name, pa.int64()) for name in ("token_start", "tokens", "byte_start", "byte_end")),
-        ("passage", pa.uint32()),
-    ]
-)
+# In the order of the texts; `passage`: its row among the segment's passages. Every night writes all of
+# them, so they are narrow: WIDE only if some text is over 4 GB.
+_OF_PLACES = ("number", "token_start", "tokens", "byte_start", "byte_end", "passage")
+PLACES = pa.schema([(name, pa.uint32()) for name in _OF_PLACES])
+WIDE = pa.schema([(name, pa.int64() if 0 < i < 5 else pa.uint32()) for i, name in enumerate(_OF_PLACES)])
 # By passage_id: what the segment has of each, copies of texts counted, and its first place there.
 PASSAGES = pa.schema(
     [
@@ -53,6 +50,20 @@ class Standing:
     def numbers(self) -> NDArray[np.int64]:
         """The texts that were cut."""
         return np.asarray(read_mapped(self.signed, ["number"]).column("number").to_numpy())
+
+
+def places_table(*columns: NDArray[np.uint32] | NDArray[np.int64]) -> pa.Table:
+    """A table of `PLACES`, or of `WIDE`."""
+    return table_of(PLACES if columns[1].dtype == np.uint32 else WIDE, *columns)
+
+
+def places_within(standing: Standing, first: int, stop: int) -> pa.Table:
+    """The places in the texts first, first + 1, ..., stop - 1: `PLACES`, or `WIDE`."""
+    table = read_mapped(standing.places)
+    # Edges of another type would have the whole column converted.
+    edges = np.array([first, stop], np.uint32)
+    begin, end = np.searchsorted(table.column("number").to_numpy(), edges).tolist()
+    return table.slice(begin, end - begin)
 
 
 def write_beginnings(

@@ -26,12 +26,12 @@ from pipeline.composing import composed
 from pipeline.kernels import unitigs as kernel
 from pipeline.kernels.buffers import text_buffers
 from pipeline.kernels.predictable import most_period
-from pipeline.kernels.scan import roomier, tokeniser
 from pipeline.kernels.sorted_keys import members
-from pipeline.kernels.windows import Runs, Stretches, places
+from pipeline.kernels.windows import Runs, Stretches
 from pipeline.mapped import mapped_range, mapped_ranges, read_mapped, write_mapped
 from pipeline.stages.hashed import CHANGED, FLAGS, LIVE, MANY
 from pipeline.stages.runs import alike, alone, run_starts
+from pipeline.stages.stretches import TextScratch
 from pipeline.stages.windows import Chunk
 
 # A window's number: of its chunk, of its slot there, and what is known of it now.
@@ -123,17 +123,15 @@ def judged_of(number: int, judged: Sequence[str]) -> tuple[NDArray[np.int64], ND
 
 
 class Cutter:
-    """The tables and scratch that cut stretches, and room for what comes of them."""
+    """The scratch that cuts stretches of a segment, and room for what comes of them."""
 
-    def __init__(self, window: int, runs: Runs, flags: NDArray[np.uint8]) -> None:
-        self.window, self.runs, self.flags = window, runs, flags
-        self.tok = tokeniser()
-        self.place = places(self.tok)
+    def __init__(self, window: int, flags: NDArray[np.uint8], scratch: TextScratch) -> None:
+        self.window, self.flags, self.scratch = window, flags, scratch
         self.known = kernel.memory(len(flags))
         self.spans = kernel.spans(1 << 16)
 
-    def cut(self, texts: pa.LargeBinaryArray, stretches: Stretches) -> kernel.Spans:
-        """The spans of stretches with these bytes."""
+    def cut(self, texts: pa.LargeBinaryArray, runs: Runs, stretches: Stretches) -> kernel.Spans:
+        """The spans of stretches with these bytes; `runs`: all anchors of the texts they are of."""
         data, offsets = text_buffers(texts)
         at, filled = 0, 0
         while True:
@@ -143,11 +141,11 @@ class Cutter:
                 at,
                 self.window,
                 most_period(self.window),
-                self.runs,
+                runs,
                 stretches,
                 self.flags,
-                self.tok,
-                self.place,
+                self.scratch.tok,
+                self.scratch.place,
                 self.known,
                 self.spans,
                 filled,
@@ -155,13 +153,12 @@ class Cutter:
             if needs == kernel.ENOUGH:
                 return kernel.Spans._make(column[:filled].copy() for column in self.spans)
             if needs == kernel.MORE_TOKENS:
-                self.tok = roomier(self.tok, int(offsets[at + 1] - offsets[at]))
-                self.place = places(self.tok)
+                self.scratch.grow(int(offsets[at + 1] - offsets[at]))
             else:
                 self.spans = kernel.roomier(self.spans, filled)
 
 
-def cut_table(table: pa.Table, cutter: Cutter) -> kernel.Spans:
+def cut_table(table: pa.Table, runs: Runs, cutter: Cutter) -> kernel.Spans:
     """The spans of all stretches of a table, with byte ranges in the documents."""
     first, stop, window, token = (table.column(name).to_numpy() for name in _OF_STRETCH)
     unused = np.zeros(0, np.int64)
@@ -173,7 +170,7 @@ def cut_table(table: pa.Table, cutter: Cutter) -> kernel.Spans:
     texts = table.column("text")
     if len(plain):
         chosen = texts if len(plain) == len(texts) else texts.take(pa.array(plain))
-        part = cutter.cut(binary(chosen), _chosen(stretches, plain))
+        part = cutter.cut(binary(chosen), runs, _chosen(stretches, plain))
         stretch = plain[part.stretch]
         parts.append(
             part._replace(stretch=stretch, begin=part.begin + begin[stretch], end=part.end + begin[stretch])
@@ -181,7 +178,7 @@ def cut_table(table: pa.Table, cutter: Cutter) -> kernel.Spans:
     for i in np.flatnonzero(composes):
         whole = composed(texts[int(i)].as_py())
         one = pa.array([whole.text], pa.large_binary())
-        part = cutter.cut(one, _chosen(stretches, np.array([i])))
+        part = cutter.cut(one, runs, _chosen(stretches, np.array([i])))
         parts.append(
             part._replace(
                 stretch=part.stretch + i, begin=whole.first[part.begin], end=whole.last[part.end - 1]

@@ -6,8 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.kernels.anchored import survive
-from pipeline.kernels.buffers import binary_of, uint64_values
+from pipeline.kernels.buffers import binary_of, read_only, uint64_values
 from pipeline.kernels.cover import covers
 from pipeline.kernels.exposures import add_worth
 from pipeline.kernels.hashed_keys import places
@@ -15,13 +14,14 @@ from pipeline.kernels.minimizers import sampler
 from pipeline.kernels.overlap import shared
 from pipeline.kernels.resemblance import look_again, low_bits, words
 from pipeline.kernels.sets import shared_counts, table_mask
+from pipeline.kernels.slots import mark_slots
 from pipeline.kernels.sorted_keys import members
 from pipeline.kernels.stars import stars
 from pipeline.kernels.tally import empty_tally, tally
 from pipeline.kernels.unitigs import sign
 from pipeline.kernels.windows import Runs
 from pipeline.readers.rows import Columns
-from pipeline.stages.chosen import Anchored, Chosen
+from pipeline.stages.chosen import Anchored, Chosen, Looked, chosen_of, with_new_slots
 from pipeline.stages.components import components, spanning
 from pipeline.stages.scan import ScanParameters, Scratch, scan_texts
 from pipeline.stages.sets import SetScratch
@@ -69,15 +69,21 @@ def _warm_passages(texts: pa.LargeBinaryArray) -> None:
     ends, one, rows = np.array([0, 1]), np.ones(1, np.int64), np.zeros(1, np.uint32)
     runs = Runs(np.full(1, SINGLE, np.uint8), np.ones(1, np.uint16), np.zeros(1, np.int64), one > 0)
     chosen = Chosen(np.array([text_id]), np.array([text_id]), ends, runs, rows)
-    table = read_part(texts, np.zeros(1, np.int64), wanted_of(chosen, 6, 1, ""), TextScratch(sampler(6)))
+    scratch = TextScratch(sampler(6))
+    table = read_part(texts, np.zeros(1, np.int64), wanted_of(chosen, 6, 1, ""), scratch)
     flags = np.full(1, 4, np.uint8)
     sign(ends, runs, flags, np.array([text_id]))
-    cut_table(table, Cutter(6, runs, flags))
+    cut_table(table, runs, Cutter(6, flags, scratch))
     members(np.array([text_id]), np.array([text_id]))
-    anchored = Anchored(pa.array(rows).to_numpy(), runs.windows, ends, table)
+    named = pa.table({"text_id": [text_id]})
+    anchored = Anchored(read_only(rows), read_only(runs.windows), ends, named)
     anchored.holding(one > 0)
-    survive(anchored.row, ends, runs.kind, SINGLE, one > 0, one > 0, flags.copy())
-    tally(rows, np.zeros(1, np.int64), one, empty_tally(1))
+    looked = Looked(rows, runs.kind, runs.windows, 0)
+    slots = looked.slot_of_row(1)
+    anchored.fates(runs.kind, runs.kind, slots, one > 0, flags.copy())
+    with_new_slots(chosen_of(anchored, ends[:1], chosen.doc_id, runs.kind, slots), looked, runs.kind, slots)
+    mark_slots(runs.kind, read_only(runs.kind), runs.windows, read_only(flags), 1, (1, 2, 4), flags.copy())
+    tally(rows, rows, one, empty_tally(1))
     # Columns of a table cannot be written to, the sum of two can.
     column, edges = pa.array(ends).to_numpy(), np.ones(1, np.int64)
     for stops in (column[1:], ends[1:]):

@@ -20,7 +20,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.artifacts import table_of, uint64
-from pipeline.kernels.anchored import survive
 from pipeline.kernels.minimizers import sampler
 from pipeline.mapped import mapped_ranges, read_mapped, write_mapped
 from pipeline.stages.bodies import bodies_of
@@ -37,7 +36,7 @@ from pipeline.stages.places import Places
 from pipeline.stages.scan import ScanParameters, Segment
 from pipeline.stages.standing import Standing
 from pipeline.stages.stretches import FLUSH_BYTES, TextScratch, Wanted, read_wanted, wanted_of
-from pipeline.stages.survivors import SEVERAL, SURVIVORS, rows_and_kinds, survivors_of
+from pipeline.stages.survivors import SURVIVORS, rows_and_kinds, survivors_of
 
 KINDS = pa.schema([("kind", pa.uint8())])  # of each row of a segment's anchors, see `survivors`
 
@@ -105,29 +104,22 @@ class _Segment:
             Whether there is anything to write: chosen texts, or what is to be kept of the segment.
         """
         anchored, n_rows = self.anchored, self.anchored.rows
-        before = np.zeros(n_rows, np.uint8)
+        before, was_cut = np.zeros(n_rows, np.uint8), np.zeros(len(self.doc_id), np.bool_)
         if self.known is not None:
             before = read_mapped(self.known.kinds).column("kind").to_numpy()
+            was_cut[self.known.standing.numbers()] = True
         self.kind = np.zeros(n_rows, np.uint8) if whole else before.copy()
         rows, kinds = rows_and_kinds(told)
         self.kind[rows] = kinds
         self.copies = copies_of(self.doc_id, repeats)
-        survives, live = np.zeros(len(self.doc_id), np.bool_), np.zeros(n_rows, np.uint8)
-        survive(anchored.row, anchored.ends, self.kind, SEVERAL, self.copies > 0, survives, live)
         self.before = known_rows(None if self.known is None else self.known.hashed)
-        new = live > 0
-        new[self.before.row] = False
-        was_cut = np.zeros(len(self.doc_id), np.bool_)
-        if self.known is not None:
-            was_cut[self.known.standing.numbers()] = True
-        self.chosen = np.flatnonzero(survives)
-        changed = ~was_cut | anchored.holding(self.kind != before)
-        self.changed = changed[self.chosen]
-        slots = self.before.slot_of_row(n_rows)
-        at = self.chosen[(~was_cut | anchored.holding(new))[self.chosen]]
-        asked, self.looked = with_new_slots(
-            chosen_of(anchored, at, self.doc_id[at], self.kind, slots), self.before, live
-        )
+        slots, live = self.before.slot_of_row(n_rows), np.zeros(n_rows, np.uint8)
+        fates = anchored.fates(self.kind, before, slots, self.copies > 0, live)
+        self.chosen = np.flatnonzero(fates.survives)
+        self.changed = (~was_cut | fates.changed)[self.chosen]
+        at = self.chosen[(~was_cut | fates.fresh)[self.chosen]]
+        asked = chosen_of(anchored, at, self.doc_id[at], self.kind, slots)
+        self.looked = with_new_slots(asked, self.before, live, slots)
         wanted = ~was_cut[at] | asked.emitting()
         self.reading, self.read = asked.only(wanted), np.isin(self.chosen, at[wanted], assume_unique=True)
         return len(self.chosen) > 0 or self.segment.name != ""

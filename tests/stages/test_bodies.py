@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,9 +30,9 @@ KEEPING = replace(PASSAGE_PARAMETERS, keep_texts=True)
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corpus]:
-    """A corpus with a repeat of every kind, its texts kept in row groups of one or two."""
+    """A corpus with a repeat of every kind, its texts kept in batches of one or two."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bodies, "_GROUP_BYTES", 400)
+        patch.setattr(bodies, "_BATCH_BYTES", 400)
         folder = tmp_path_factory.mktemp("bodies")
         yield scanned(folder, texts(), parameters=KEEPING, source=BY_FILE, shard_bytes=2000)
 
@@ -48,12 +49,20 @@ def _firsts(corpus: Corpus, segment: Any) -> dict[int, str]:
     return found
 
 
+def _kept(path: str) -> pa.Table:
+    """The texts of a file, whose last batch tells where the others end."""
+    *batches, last = table_at(path).to_batches()
+    assert last.column("place").to_pylist() == [batch.column("place")[-1].as_py() for batch in batches]
+    assert last.column("text").to_pylist() == [b""] * len(batches)
+    return pa.Table.from_batches(batches)
+
+
 def test_first_of_equal_texts_of_a_segment_is_kept(kept: Corpus) -> None:
     assert len(kept.segments) > 2
     for segment in kept.segments:
         path = bodies_of(segment.path)
         wanted = _firsts(kept, segment)
-        table = table_at(path)
+        table = _kept(path)
         assert table.schema.equals(BODIES)
         assert table.column("text").to_pylist() == [text.encode() for text in wanted.values()]
         assert set(table.column("source").to_pylist()) <= set("abcde")
@@ -90,7 +99,7 @@ def test_texts_of_a_shard_are_read_from_the_files_of_its_segments(tmp_path: Path
         )
     assert len(corpus.segments) > 2
     paths = [bodies_of(segment.path) for segment in corpus.segments]
-    kept = [table_at(path).column("text").to_pylist() for path in paths]
+    kept = [_kept(path).column("text").to_pylist() for path in paths]
     assert all(len(of_segment) == len(set(of_segment)) for of_segment in kept)
     # Of copies in several segments each has one, in its first document there.
     for wanted in ([0, 1], [1, doc(1, 4)], [doc(1, 2)], [], [0, doc(1, 0), doc(1, 2), doc(1, 3), doc(1, 4)]):

@@ -28,8 +28,8 @@ Places = list[tuple[int, int, int]]
 
 
 def _spans(places: Places) -> Spans:
-    number, token = (np.array([place[i] for place in places], np.int64) for i in (0, 1))
-    return Spans(number.astype(np.uint64), token, token + 10, token + 20, token + 30)
+    number, token = (np.array([place[i] for place in places], np.uint32) for i in (0, 1))
+    return Spans(number, token, token + 10, token + 20, token + 30)
 
 
 def _part(places: Places) -> Part:
@@ -51,8 +51,10 @@ def _standing(places: Places, folder: Path) -> Standing:
         np.array([place[0] for place in first], np.int64),
         *(no, no, no),
     )
+    cut = np.array(sorted({place[0] for place in places}), np.int64)
+    signed = standing.signed_table(cut, np.zeros(len(cut), np.uint64))
     return Standing(
-        "",
+        write_mapped(signed, folder / "signed.arrow"),
         write_mapped(table_of(standing.PLACES, *_spans(places), row), folder / "places.arrow"),
         write_mapped(passages, folder / "passages.arrow"),
         (),
@@ -98,5 +100,5 @@ def test_first_night_has_what_was_cut() -> None:
     placed = joined([_part(places)], None, np.zeros(TEXTS, np.bool_))
     assert _rows(placed) == [(n, t, t + 10, t + 20, t + 30, p) for n, t, p in places]
     counted = empty_tally(2)
-    tally(placed.passage, placed.spans.number.astype(np.int64), np.array([5, 1, 1, 2]), counted)
+    tally(placed.passage, placed.spans.number, np.array([5, 1, 1, 2]), counted)
     assert (counted.occurrences.tolist(), counted.first.tolist()) == ([5, 7], [1, 0])
