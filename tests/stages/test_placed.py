@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.artifacts import table_of
+from pipeline.kernels import unitigs as kernel
 from pipeline.kernels.tally import empty_tally, tally
 from pipeline.mapped import write_mapped
 from pipeline.stages import standing
-from pipeline.stages.placed import Part, Placed, Spans, joined
+from pipeline.stages.placed import Part, Placed, Spans, joined, part_of, told_of
 from pipeline.stages.standing import BEGINNINGS, Standing
+from pipeline.stages.stretches import STRETCHES
 
 TEXTS = 6
 # A place: its text, its first token, its passage. A place has one passage.
@@ -93,6 +97,53 @@ def test_places_are_those_of_before_in_texts_where_they_hold_and_those_cut_now(
     ]
     assert placed.told.tolist() == told
     assert placed.same == (not parts and all(fates[place[0]] == 0 for place in before))
+
+
+@given(PLACES, PLACES, st.lists(st.integers(0, 2), min_size=TEXTS, max_size=TEXTS))
+@example([(1, 0, 7)], [(2, 0, 7)], [2] * 6)
+@example([(1, 0, 7)], [(2, 0, 7)], [0, 0, 1, 0, 0, 0])
+@example([(3, 0, 7)], [(2, 0, 7)], [0, 0, 1, 0, 0, 0])
+@example([(2, 0, 7)], [(2, 0, 7)], [1] * 6)
+def test_beginnings_are_taken_where_they_may_be_asked_for_and_not_known(
+    before: Places, now: Places, fates: list[int]
+) -> None:
+    # Of a text the places of before hold (0), it is cut anew (1), or gone (2).
+    now = [place for place in now if fates[place[0]] == 1]
+    every = [place for place in before if fates[place[0]] == 0] + now
+    ids = sorted({place[2] for place in now})
+    number, shown, known = (
+        {passage: min(place[0] for place in places if place[2] == passage) for passage in of}
+        for places, of in ((now, ids), (every, ids), (before, {place[2] for place in before}))
+    )
+    with TemporaryDirectory() as name:
+        told = told_of(_standing(before, Path(name)), np.array([fate == 0 for fate in fates]))
+        wanted = told.wanted(np.array(ids, np.uint64), np.array([number[p] for p in ids], np.int64))
+        for passage, taken in zip(ids, wanted.tolist(), strict=True):
+            if shown[passage] == number[passage] and known.get(passage) != number[passage]:
+                assert taken
+            elif passage in known and (known[passage] == number[passage] or shown[passage] == known[passage]):
+                assert not taken
+    assert (
+        told_of(None, np.ones(TEXTS, np.bool_))
+        .wanted(np.array(ids, np.uint64), np.zeros(len(ids), np.int64))
+        .all()
+    )
+
+
+def test_places_of_a_text_over_4_gb_are_as_they_are(tmp_path: Path) -> None:
+    far = 2**32 + 5
+    where = kernel.spans(1)
+    for column, value in zip(where, (0, 3, 30, far, far + 200, 7, False), strict=True):
+        column[:] = value
+    table = table_of(STRETCHES, *(np.zeros(1, np.int64),) * 6, np.zeros(1, np.bool_), pa.array([b"x" * 300]))
+    table = table.set_column(5, "begin", pa.array([far]))
+    part = part_of(table, where, np.array([4]), told_of(None, np.zeros(TEXTS, np.bool_)))
+    kept = _standing([(0, 1, 7), (5, 1, 7)], tmp_path)
+    placed = joined([part], kept, np.array([True] * 4 + [False, True]))
+    path = write_mapped(standing.places_table(*placed.spans, placed.passage), tmp_path / "wide.arrow")
+    assert _rows(placed) == [(0, 1, 11, 21, 31, 7), (4, 3, 30, far, far + 200, 7), (5, 1, 11, 21, 31, 7)]
+    found = standing.places_within(replace(kept, places=path), 1, 5)
+    assert found.to_pylist() == [dict(zip(standing.PLACES.names, (4, 3, 30, far, far + 200, 0), strict=True))]
 
 
 def test_first_night_has_what_was_cut() -> None:
