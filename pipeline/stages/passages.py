@@ -84,6 +84,11 @@ def cut_of_row(rows: NDArray[np.uint64]) -> NDArray[np.int64]:
     return (rows >> np.uint64(_ROW_BITS)).astype(np.int64)
 
 
+def row_in_cut(rows: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """And its number among the passages of the cut."""
+    return (rows & np.uint64((1 << _ROW_BITS) - 1)).astype(np.int64)
+
+
 class _Found(NamedTuple):
     # What the segments have of the passages of a key range, one segment behind the other: the number
     # of each one's cut, its row there, and `standing.PASSAGES`.
