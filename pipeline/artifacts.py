@@ -1,12 +1,6 @@
-"""Parquet files on disk: written under a temporary name and renamed, read by key range.
+"""Files on disk, written under a temporary name and renamed; and the Parquet files of a run.
 
-Sorted Parquet is the shuffle. A task that regroups data writes a file sorted by an unsigned
-64-bit key in small row groups; a later task reads one key range of it, guided by the row groups'
-statistics. Alternatives were tasks x buckets small files (too many files) and Dask's own
-shuffle (no resume point, and results that depend on partitioning). What would change the
-choice: an object store where opening a file costs more than reading a megabyte.
-
-Where many tasks read ranges of one table, or each night does, it is mapped instead, see `mapped`.
+What tasks leave for each other is not Parquet, see `mapped`.
 
 Writer settings are here and nowhere else, because equal tables must become equal bytes.
 """
@@ -35,7 +29,6 @@ from pipeline import schemas
 from pipeline.errors import ArtifactError
 
 FORMAT_VERSION = 2
-KEY_GROUP_BYTES = 1 << 18  # a sorted file's row group: what is read at the least for a range of keys
 PART_ROWS = 1 << 17  # documents an output part holds; DuckDB likes row groups of this size
 END_OF_KEYS = 1 << 64
 
@@ -114,29 +107,12 @@ def written_files() -> Iterator[list[str]]:
 _PAGES = {"version": "2.6", "data_page_version": "1.0", "write_page_checksum": True}
 
 
-def _write(table: pa.Table, path: Path, **settings: Any) -> None:
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary, **settings, **_PAGES)
-
-
-def write_work(table: pa.Table, path: str | Path, key: str | None = None) -> str:
-    """Write an intermediate table, which must be sorted by `key` if one is named; returns the path."""
-    rows_of_group = max(KEY_GROUP_BYTES * len(table) // max(table.nbytes, 1), 1)
-    _write(
-        table,
-        Path(path),
-        compression="none" if key else "lz4",  # sorted tables are hashes: compression finds nothing
-        use_dictionary=False,
-        write_statistics=[key] if key else False,
-        row_group_size=rows_of_group,
-    )
-    return str(path)
-
-
 def write_output(spec: schemas.Table, table: pa.Table, path: str | Path) -> str:
     """Write one file of a table of the contract, checked against its schema; returns the path."""
     checked = _checked(spec, table, path).combine_chunks()
-    _write(checked, Path(path), row_group_size=PART_ROWS, **_settings(checked.schema))
+    settings = _PAGES | _settings(checked.schema)
+    with replacing(Path(path)) as temporary:
+        pq.write_table(checked, temporary, row_group_size=PART_ROWS, **settings)
     return str(path)
 
 
@@ -224,53 +200,38 @@ def open_parquet(path: str | Path) -> Iterator[pq.ParquetFile]:
         ) from error
 
 
-def read_work(path: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a whole file of ours."""
+def read_output(path: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a whole Parquet file of ours."""
     with open_parquet(path) as file:
         return file.read(columns, use_threads=False)
 
 
-def read_range(path: str | Path, key: str, keys: KeyRange, columns: Sequence[str] | None = None) -> pa.Table:
-    """The rows of a sorted file whose unsigned key lies in [low, high), read by row group."""
-    return read_numbered_range(path, key, keys, columns)[1]
+def output_ranges(paths: Iterable[str], key: str, keys: KeyRange, schema: pa.Schema) -> pa.Table:
+    """The columns of a schema from several such files, sorted by an unsigned key, where the key lies in
+    [low, high); read by row group."""
+    tables = [_output_range(path, key, keys, schema) for path in paths]
+    return pa.concat_tables([schema.empty_table(), *tables])
 
 
-def read_numbered_range(
-    path: str | Path, key: str, keys: KeyRange, columns: Sequence[str] | None = None
-) -> tuple[int, pa.Table]:
-    """The same, with the number in the file of the first of these rows."""
+def _output_range(path: str, key: str, keys: KeyRange, schema: pa.Schema) -> pa.Table:
     low, high = keys
     with open_parquet(path) as file:
-        place = file.schema_arrow.get_field_index(key)
-        groups, before = [], 0
-        for group in range(file.metadata.num_row_groups):
-            # An empty table has one row group, without rows and without statistics.
+        place, groups = file.schema_arrow.get_field_index(key), []
+        for group in range(file.metadata.num_row_groups if file.metadata.num_rows else 0):
             span = file.metadata.row_group(group).column(place).statistics
-            if span is None and file.metadata.num_rows:
-                raise ArtifactError(
-                    "a file of the run is not sorted", where=str(path), expected=f"rows in order of {key}"
-                )
-            if span is not None and span.max >= low and span.min < high:
+            if span.max >= low and span.min < high:
                 groups.append(group)
-            elif not groups:
-                before += file.metadata.row_group(group).num_rows
-        wanted = None if columns is None else list(dict.fromkeys([key, *columns]))
-        table = file.read_row_groups(groups, wanted, use_threads=False)
-    values = uint64(table, key)
+        table = file.read_row_groups(groups, schema.names, use_threads=False)
+    first, last = rows_between(uint64(table, key), keys)
+    return table.slice(first, last - first).select(schema.names).cast(schema)
+
+
+def rows_between(values: NDArray[np.uint64], keys: KeyRange) -> tuple[int, int]:
+    """Where sorted values that lie in [low, high) begin and end."""
     first, last = (
         len(values) if edge >= END_OF_KEYS else int(np.searchsorted(values, np.uint64(edge))) for edge in keys
     )
-    return before + first, table.slice(first, last - first)
-
-
-def read_ranges(
-    paths: Iterable[str], key: str, keys: KeyRange, schema: pa.Schema, columns: Sequence[str] | None = None
-) -> pa.Table:
-    """The same from several files, one after the other; an empty table of `schema` if there are none."""
-    names = schema.names if columns is None else list(dict.fromkeys([key, *columns]))
-    empty = pa.schema([schema.field(name) for name in names]).empty_table()
-    tables = [read_range(path, key, keys, names).select(names).cast(empty.schema) for path in paths]
-    return pa.concat_tables([empty, *tables])
+    return first, last
 
 
 def uint64(table: pa.Table, name: str) -> NDArray[np.uint64]:

@@ -34,7 +34,7 @@ from pipeline.removal import remove
 from pipeline.stages.inputs import Shard
 from pipeline.stages.scan import ScanParameters, ScanResult, scan
 
-INDEX_VERSION = 2  # to be raised when anything in an index comes to mean something else
+INDEX_VERSION = 3  # to be raised when anything in an index comes to mean something else
 _OF_NOTHING: dict[str, object] = {"index_version": None}  # while it is emptied
 _FOLDERS, _KEPT = ("scan", "kept", "runs"), "kept.json"
 Tables = Mapping[str, Sequence[str]]

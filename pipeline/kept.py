@@ -13,7 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.artifacts import read_work
+from pipeline.artifacts import read_output
 from pipeline.figures import count
 from pipeline.readers.wording import printable
 from pipeline.risk import SENTENCES
@@ -95,7 +95,7 @@ def _add(table: Table, label: str, before: float | None, after: int) -> None:
 
 
 def _bins(run: Path, kept: Kept) -> Table:
-    histogram = pl.DataFrame(pl.from_arrow(read_work(run / "summary" / "histogram.parquet")))
+    histogram = pl.DataFrame(pl.from_arrow(read_output(run / "summary" / "histogram.parquet")))
     table = _table(
         "occurs", *(f"{grain}: {when}" for grain in ("exact", "near") for when in ("before", "after"))
     )

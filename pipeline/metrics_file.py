@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.artifacts import read_work, write_text
+from pipeline.artifacts import read_output, write_text
 from pipeline.errors import ArtifactError, ConfigError
 
 FIRST_LINE = "# Written by dupaudit after each run; changes are lost."
@@ -81,7 +81,7 @@ def write_finished(path: Path, run: Finished, now: float | None = None) -> None:
     if run.gates:
         gates = [({**labels, "gate": gate}, float(passed)) for gate, passed in sorted(run.gates.items())]
         lines += _family("dupaudit_gate_passed", gates)
-    table = read_work(run.folder / "summary" / "metrics.parquet", ["name", "value", "unit"])
+    table = read_output(run.folder / "summary" / "metrics.parquet", ["name", "value", "unit"])
     for row in table.to_pylist():
         value = math.nan if row["value"] is None else row["value"]
         lines += _family(_metric(row["name"]), [(labels, value)], f"{row['name']}, in {row['unit']}")

@@ -287,7 +287,7 @@ class _Audit:
 
     def run(self, scans: Scans, files: Files) -> tuple[Figures, dict[str, list[str]]]:
         places = write_places(
-            scans.shards, [r.piece_rows for r in scans.results], str(self.work / "places.parquet")
+            scans.shards, [r.piece_rows for r in scans.results], str(self.work / "places.arrow")
         )
         figures = write_rejects(self.config, scans, files, places, self.output, self.engine)
         epochs = self.epochs(scans)

@@ -167,7 +167,7 @@ class _TableStages:
             by_source = [part.by_source for part in written]
             ranks = self.tasks.map("overlap", rank_labels, [(by_source, kinds)])[0]
             items = [
-                (grain, span, str(self.work / "overlap" / f"{grain}-{i}.parquet"))
+                (grain, span, str(self.work / "overlap" / f"{grain}-{i}.arrow"))
                 for grain, spans in ranges.items()
                 for i, span in enumerate(spans)
             ]
@@ -221,13 +221,13 @@ class _TableStages:
     def examples(self) -> list[str]:
         scanned, folder = self.grains.scanned, self.work / "examples"
         with self.progress.stage("examples") as counts:
-            item = (str(self.output / "clusters"), str(folder / "chosen.parquet"))
+            item = (str(self.output / "clusters"), str(folder / "chosen.arrow"))
             chosen, doc_ids = self.tasks.map("examples", choose_examples, [item])[0]
             found = shards_of(doc_ids, scanned.shards, scanned.places) if doc_ids else []
             texts = self.tasks.map(
                 "examples",
                 read_examples,
-                [(shard, str(folder / f"{shard.number:06d}.parquet")) for shard in found],
+                [(shard, str(folder / f"{shard.number:06d}.arrow")) for shard in found],
                 costs=[shard.size_bytes for shard in found],
                 doc_ids=doc_ids,
                 places=scanned.places,

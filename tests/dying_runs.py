@@ -5,7 +5,7 @@ kernels once, then forks for every audit: a fork of pytest itself, where librari
 safe, and a new interpreter takes seconds.
 
 A point is where something begins: a stage, a task, or a change of the file system. All but the writing of
-Parquet is seen through Python's audit events, so nothing the program does to a disk is left out.
+tables is seen through Python's audit events, so nothing the program does to a disk is left out.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from unittest.mock import patch
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.config import parse
@@ -32,7 +33,7 @@ from pipeline.run import run_audit
 from pipeline.stages.warm import warm
 
 CHANGES = ("os.rename", "os.remove", "os.rmdir", "os.link", "os.mkdir", "os.symlink")
-TAKING_SPACE = ("os.link", "os.mkdir", "os.symlink", "open", "parquet")
+TAKING_SPACE = ("os.link", "os.mkdir", "os.symlink", "open", "parquet", "arrow")
 NEVER = -1
 
 
@@ -80,7 +81,7 @@ class Points:
     def leave_half(self, path: Path) -> None:
         """Write what there was room for."""
         self._busy = True
-        path.write_bytes(b"PAR1 and not much more")
+        path.write_bytes(b"the first bytes and not many more")
         self._busy = False
 
     @contextmanager
@@ -117,7 +118,7 @@ class Counting(Here):
 
 @contextmanager
 def _watched(points: Points) -> Iterator[None]:
-    stage, damaged, write_table = Progress.stage, Progress.damaged, pq.write_table
+    stage, damaged, write_table, opened = Progress.stage, Progress.damaged, pq.write_table, pa.OSFile
 
     @contextmanager
     def engine(*_: object) -> Iterator[Counting]:
@@ -140,12 +141,22 @@ def _watched(points: Points) -> Iterator[None]:
             raise
         write_table(table, where, **settings)
 
+    def mapped(where: str, mode: str = "r") -> Any:
+        try:
+            if mode == "wb":
+                points.pass_("arrow", where)
+        except OSError:
+            points.leave_half(Path(where))
+            raise
+        return opened(where, mode)
+
     with (
         patch("pipeline.run.open_engine", engine),
         patch("pipeline.run.render", lambda *_: ""),
         patch.object(Progress, "stage", staged),
         patch.object(Progress, "damaged", told),
         patch.object(pq, "write_table", written),
+        patch.object(pa, "OSFile", mapped),
     ):
         sys.addaudithook(points.hook)
         yield

@@ -13,7 +13,8 @@ from unittest.mock import patch
 
 import pyarrow.parquet as pq
 
-from pipeline.artifacts import key_ranges, read_work
+from pipeline.artifacts import key_ranges
+from pipeline.mapped import read_mapped
 from pipeline.passages import Before, Passages, find_passages
 from pipeline.progress import Progress
 from pipeline.readers import formats
@@ -62,8 +63,8 @@ class Night:
         """All that must be the same however it was come by: files, figures, tables for other stages."""
         run = self.corpus.folder / "run"
         files = sorted(path for path in run.rglob("*") if path.is_file())
-        tables = [pq.read_table(path).to_pylist() for path in (*self.passages.repeating, *self.passages.top)]
-        labels = [row for path in self.passages.labels for row in pq.read_table(path).to_pylist()]
+        tables = [read_mapped(path).to_pylist() for path in (*self.passages.repeating, *self.passages.top)]
+        labels = [row for path in self.passages.labels for row in read_mapped(path).to_pylist()]
         found = self.passages
         return {
             "files": {path.relative_to(run).as_posix(): path.read_bytes() for path in files},
@@ -115,7 +116,7 @@ def _scanned(folder: Path, files: Files) -> Corpus:
             for shard in shards
         )
     segments = named([segment for result in results for segment in result.segments])
-    places = write_places(shards, [r.piece_rows for r in results], str(folder / "places.parquet"))
+    places = write_places(shards, [r.piece_rows for r in results], str(folder / "places.arrow"))
     return Corpus(folder, listed, shards, results, segments, places, PASSAGE_PARAMETERS, {})
 
 
@@ -123,7 +124,7 @@ def named(segments: Sequence[Segment]) -> tuple[Segment, ...]:
     """Segments named by their texts: equal in two nights where the same file was scanned."""
     seen, named = Counter[str](), []
     for segment in segments:
-        rows = read_work(f"{segment.path}/texts.parquet").drop_columns("sketch").to_pylist()
+        rows = read_mapped(f"{segment.path}/texts.arrow").drop_columns("sketch").to_pylist()
         name = digest(sorted(tuple(row.values()) for row in rows))
         seen[name] += 1
         named.append(replace(segment, name=f"{name}-{seen[name]}"))

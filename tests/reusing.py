@@ -12,6 +12,7 @@ from unittest.mock import patch
 import polars as pl
 
 from pipeline.artifacts import frame
+from pipeline.mapped import read_mapped
 from pipeline.near import COMPARED, LINKS, PROPOSED, TALLIES, TEXTS, UNITS, Near, find_near
 from pipeline.stages import newcomers, pairs, sketches, units
 from pipeline.stages.comparison import FOUND
@@ -63,7 +64,7 @@ class Night:
     def found(self) -> dict[str, list[tuple[Any, ...]]]:
         """What is left for the next run, as sorted rows: the counts of a component summed."""
         tables = {
-            name: pl.concat([_EMPTY[name], *(pl.read_parquet(path) for path in paths)])
+            name: pl.concat([_EMPTY[name], *(frame(read_mapped(path)) for path in paths)])
             for name, paths in self.kept.items()
             if name in _SCHEMAS
         }

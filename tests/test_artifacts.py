@@ -16,19 +16,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline import artifacts, schemas
+from pipeline import schemas
 from pipeline.artifacts import (
     END_OF_KEYS,
     FEW_RANGES,
-    KeyRange,
     frame,
     key_ranges,
     open_parquet,
+    output_ranges,
     ranges_for,
-    read_numbered_range,
-    read_range,
-    read_ranges,
-    read_work,
+    read_output,
     table_of,
     uint64,
     write_empty,
@@ -36,7 +33,6 @@ from pipeline.artifacts import (
     write_output,
     write_output_pieces,
     write_text,
-    write_work,
 )
 from pipeline.errors import ArtifactError
 
@@ -113,8 +109,9 @@ KEYS = st.lists(st.integers(0, LAST) | st.sampled_from([0, 1, 2**63 - 1, 2**63, 
 EDGES = st.integers(0, END_OF_KEYS) | st.sampled_from([0, 1, 2**53 + 1, 2**63, LAST, END_OF_KEYS])
 
 
-def _bytes_of(rows: int, table: pa.Table) -> int:
-    return -(-rows * int(table.nbytes) // max(len(table), 1))
+def _written(table: pa.Table, path: Path, row_group: int = 1000) -> str:
+    pq.write_table(table, path, row_group_size=row_group, write_page_checksum=True)
+    return str(path)
 
 
 @given(KEYS, EDGES, EDGES, st.integers(1, 50))
@@ -129,23 +126,13 @@ def test_range_of_a_file_is_what_a_filter_keeps(
 ) -> None:
     low, high = sorted((one, two))
     table = _keyed(sorted(keys))
-    path = tmp_path_factory.mktemp("range") / "a.parquet"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(artifacts, "KEY_GROUP_BYTES", _bytes_of(row_group, table))
-        write_work(table, path, "key")
-    assert pq.ParquetFile(path).num_row_groups == max(1, -(-len(keys) // row_group))
+    path = _written(table, tmp_path_factory.mktemp("range") / "a.parquet", row_group)
     kept = pa.array([low <= key < high for key in sorted(keys)], pa.bool_())
-    assert read_range(path, "key", (low, high)).equals(table.filter(kept))
-    first, rows = read_numbered_range(path, "key", (low, high))
-    assert rows.equals(table.filter(kept))
-    assert not len(rows) or rows.equals(table.slice(first, len(rows)))
-    assert first >= 0
+    assert output_ranges([path], "key", (low, high), KEYED).equals(table.filter(kept))
 
 
 def test_range_reads_only_the_row_groups_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    table = _keyed(range(100))
-    monkeypatch.setattr(artifacts, "KEY_GROUP_BYTES", _bytes_of(10, table))
-    path = write_work(table, tmp_path / "a.parquet", "key")
+    path = _written(_keyed(range(100)), tmp_path / "a.parquet", 10)
     asked: list[list[int]] = []
     whole = pq.ParquetFile.read_row_groups
 
@@ -154,44 +141,24 @@ def test_range_reads_only_the_row_groups_it_needs(tmp_path: Path, monkeypatch: p
         return whole(file, groups, *args, **settings)
 
     monkeypatch.setattr(pq.ParquetFile, "read_row_groups", read_row_groups)
-    assert uint64(read_range(path, "key", (25, 41)), "key").tolist() == list(range(25, 41))
-    assert uint64(read_range(path, "key", (30, 40)), "key").tolist() == list(range(30, 40))
+    for low, high in ((25, 41), (30, 40)):
+        keys = uint64(output_ranges([path], "key", (low, high), KEYED), "key")
+        assert keys.tolist() == list(range(low, high))
     assert asked == [[2, 3, 4], [3]]
-
-
-def test_range_of_some_columns_has_the_key_too(tmp_path: Path) -> None:
-    path = write_work(_keyed([1, 2, 3]), tmp_path / "a.parquet", "key")
-    assert read_range(path, "key", (2, 4), ["word"]).to_pydict() == {"key": [2, 3], "word": ["w2", "w3"]}
-    assert read_range(path, "key", (2, 3), ["word", "key"]).to_pydict() == {"key": [2], "word": ["w2"]}
 
 
 def test_range_of_several_files_stands_one_after_the_other(tmp_path: Path) -> None:
     lists = [[1, 5, 9], [], [5, 6], [LAST]]
-    paths = [write_work(_keyed(keys), tmp_path / f"{i}.parquet", "key") for i, keys in enumerate(lists)]
-    whole = read_ranges(paths, "key", (5, END_OF_KEYS), KEYED)
+    paths = [_written(_keyed(keys), tmp_path / f"{i}.parquet") for i, keys in enumerate(lists)]
+    whole = output_ranges(paths, "key", (5, END_OF_KEYS), KEYED)
     assert uint64(whole, "key").tolist() == [5, 9, 5, 6, LAST]
     assert whole.schema == KEYED
-    some = read_ranges(paths, "key", (5, 7), KEYED, ["place"])
-    assert some.to_pydict() == {"key": [5, 5, 6], "place": [1, 0, 1]}
+    some = output_ranges(paths, "key", (5, 7), pa.schema([KEYED.field("place"), KEYED.field("key")]))
+    assert some.to_pydict() == {"place": [1, 0, 1], "key": [5, 5, 6]}
 
 
 def test_range_of_no_file_is_an_empty_table_of_the_schema() -> None:
-    assert read_ranges([], "key", (0, END_OF_KEYS), KEYED).equals(KEYED.empty_table())
-    assert read_ranges([], "key", (0, 1), KEYED, ["word"]).schema.names == ["key", "word"]
-
-
-def test_range_of_a_file_without_order_is_refused(tmp_path: Path) -> None:
-    path = write_work(_keyed([3, 1, 2]), tmp_path / "a.parquet")
-    with pytest.raises(ArtifactError, match="not sorted") as caught:
-        read_range(path, "key", (0, END_OF_KEYS))
-    assert caught.value.where == path
-    empty = write_work(_keyed([]), tmp_path / "b.parquet")
-    assert len(read_range(empty, "key", (0, END_OF_KEYS))) == 0
-
-
-def test_only_the_key_has_statistics(tmp_path: Path) -> None:
-    group = pq.ParquetFile(write_work(_keyed([1, 2]), tmp_path / "a.parquet", "key")).metadata.row_group(0)
-    assert [group.column(i).statistics is not None for i in range(3)] == [True, False, False]
+    assert output_ranges([], "key", (0, END_OF_KEYS), KEYED).equals(KEYED.empty_table())
 
 
 # --- damage ---------------------------------------------------------------------------------------
@@ -200,8 +167,8 @@ def test_only_the_key_has_statistics(tmp_path: Path) -> None:
 def test_missing_file_is_named(tmp_path: Path) -> None:
     missing = tmp_path / "none.parquet"
     reads: list[Callable[[], pa.Table]] = [
-        lambda: read_work(missing),
-        lambda: read_range(missing, "key", (0, 1)),
+        lambda: read_output(missing),
+        lambda: output_ranges([str(missing)], "key", (0, 1), KEYED),
     ]
     for read in reads:
         with pytest.raises(ArtifactError, match="missing or damaged") as caught:
@@ -212,16 +179,16 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("stop", [0, 3, 100, -1])
 def test_truncated_file_is_named(tmp_path: Path, stop: int) -> None:
     path = tmp_path / "a.parquet"
-    write_work(_keyed(range(1000)), path, "key")
+    _written(_keyed(range(1000)), path)
     path.write_bytes(path.read_bytes()[:stop])
     with pytest.raises(ArtifactError, match="missing or damaged") as caught:
-        read_work(path)
+        read_output(path)
     assert caught.value.where == str(path)
 
 
 def test_flipped_bit_among_the_values_is_never_read_as_another_value(tmp_path: Path) -> None:
     whole, path = _keyed(range(3000)), tmp_path / "a.parquet"
-    write_work(whole, path, "key")
+    _written(whole, path)
     good = path.read_bytes()
     footer = int.from_bytes(good[-8:-4], "little") + 8
     errors = []
@@ -230,7 +197,7 @@ def test_flipped_bit_among_the_values_is_never_read_as_another_value(tmp_path: P
         bad[number] ^= 1 << number % 8
         path.write_bytes(bad)
         try:
-            assert read_work(path).equals(whole)
+            assert read_output(path).equals(whole)
         except ArtifactError as error:
             errors.append(error)
     assert len(errors) > 100
@@ -238,7 +205,7 @@ def test_flipped_bit_among_the_values_is_never_read_as_another_value(tmp_path: P
 
 
 def test_defect_while_a_file_is_open_stays_a_defect(tmp_path: Path) -> None:
-    path = write_work(_keyed([1]), tmp_path / "a.parquet")
+    path = _written(_keyed([1]), tmp_path / "a.parquet")
     with pytest.raises(ZeroDivisionError), open_parquet(path) as file:
         assert file.metadata.num_rows // 0
 
@@ -248,11 +215,10 @@ def test_defect_while_a_file_is_open_stays_a_defect(tmp_path: Path) -> None:
 
 def test_written_file_stands_alone_in_its_folder(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "er"
-    path = write_work(_keyed([1]), folder / "a.parquet", "key")
-    write_output(SPEC, _fruit(["fig"]), folder / "b.parquet")
+    path = write_output(SPEC, _fruit(["fig"]), folder / "b.parquet")
     write_json({"a": 1}, folder / "c.json")
-    assert path == str(folder / "a.parquet")
-    assert _there(tmp_path) == ["a.parquet", "b.parquet", "c.json"]
+    assert path == str(folder / "b.parquet")
+    assert _there(tmp_path) == ["b.parquet", "c.json"]
 
 
 def _full_disk(table: pa.Table, where: Path, **settings: Any) -> None:
@@ -264,12 +230,11 @@ def test_full_disk_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.parquet"
-    write_work(_keyed([1]), path, "key")
+    write_output(SPEC, _fruit(["fig"]), path)
     before = path.read_bytes()
     monkeypatch.setattr(pq, "write_table", _full_disk)
     writes: list[Callable[[], str]] = [
-        lambda: write_work(_keyed([2]), path, "key"),
-        lambda: write_work(_keyed([2]), tmp_path / "b.parquet"),
+        lambda: write_output(SPEC, _fruit(["pear"]), path),
         lambda: write_output(SPEC, _fruit(["fig"]), tmp_path / "c.parquet"),
     ]
     for write in writes:
@@ -288,14 +253,14 @@ def test_defect_while_writing_leaves_no_file(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(pq, "write_table", broken)
     with pytest.raises(ZeroDivisionError):
-        write_work(_keyed([1]), tmp_path / "a.parquet")
+        write_output(SPEC, _fruit(["fig"]), tmp_path / "a.parquet")
     assert _there(tmp_path) == []
 
 
 def test_file_in_the_way_of_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("x")
     with pytest.raises(ArtifactError, match="cannot write a file") as caught:
-        write_work(_keyed([1]), tmp_path / "taken" / "a.parquet")
+        write_output(SPEC, _fruit(["fig"]), tmp_path / "taken" / "a.parquet")
     assert caught.value.where == str(tmp_path / "taken" / "a.parquet")
 
 
@@ -404,23 +369,6 @@ def test_text_beyond_one_page_becomes_equal_bytes_too(tmp_path: Path) -> None:
     assert Path(one).read_bytes() == Path(two).read_bytes()
 
 
-def test_numbers_stand_by_differences_and_names_in_a_dictionary(tmp_path: Path) -> None:
-    # What readers get is the same in all; how large the files are and what writing takes is not.
-    names = [f"fig {i % 7}" for i in range(1000)]
-    group = pq.read_metadata(write_output(SPEC, _fruit(names), tmp_path / "a.parquet")).row_group(0)
-    name, count, colour = (group.column(i) for i in range(3))
-    assert "DELTA_BINARY_PACKED" in count.encodings
-    columns = name, count, colour
-    assert [column.compression for column in columns] == ["ZSTD", "UNCOMPRESSED", "ZSTD"]
-    assert [column.has_dictionary_page for column in columns] == [True, False, True]
-    assert [column.is_stats_set for column in columns] == [True, False, False]
-
-
-def test_every_table_begins_with_what_its_rows_are_in_the_order_of() -> None:
-    # The one column of which files hold statistics.
-    assert all(table.order[0] == table.columns[0].name for table in schemas.TABLES)
-
-
 def test_pieces_are_written_as_the_whole_would_be(tmp_path: Path) -> None:
     pieces = [_fruit([f"fig {i}"] * n) for i, n in enumerate((5, 3, 0))]
     whole = write_output(SPEC, pa.concat_tables(pieces), tmp_path / "a.parquet")
@@ -465,8 +413,5 @@ def test_frame_keeps_64_bit_keys() -> None:
     assert frame(_keyed([LAST]))["key"].to_list() == [LAST]
 
 
-def test_whole_key_range_reads_everything(tmp_path: Path) -> None:
-    path = write_work(_keyed([0, 7, LAST]), tmp_path / "a.parquet", "key")
-    everything: KeyRange = (0, END_OF_KEYS)
-    assert read_range(path, "key", everything).equals(read_work(path))
-    assert read_work(path, ["word"]).column_names == ["word"]
+def test_some_columns_are_read(tmp_path: Path) -> None:
+    assert read_output(_written(_keyed([0, 7]), tmp_path / "a.parquet"), ["word"]).column_names == ["word"]

@@ -134,7 +134,7 @@ def test_nights_in_a_row_write_what_full_runs_write(
     texts = [{name: [POOL[i] for i in rows] for name, rows in files.items()} for files in corpora]
     forget = data.draw(st.sampled_from([None, None, "sets-", "near-links", "near-units", "near-texts"]))
     limits = {"BLOCK_TOKENS": block_tokens, "SEGMENT_ROWS": 5}
-    limits |= {"MOST_FILES": 1, "FLUSH_BYTES": 700, "KEY_GROUP_BYTES": 900} if small else {}
+    limits |= {"MOST_FILES": 1, "FLUSH_BYTES": 700} if small else {}
     shard_bytes = APART if small else 1 << 25
     with TemporaryDirectory() as folder, patched(**limits):
         nights(Path(folder), *texts, forget=forget, shard_bytes=shard_bytes)

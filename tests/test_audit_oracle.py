@@ -47,7 +47,6 @@ SMALL_LIMITS = {
     "pipeline.near.FORESTS_A_MERGE": 2,
     "pipeline.near.TEXTS_A_RANGE": 2,
     "pipeline.near.MOST_TEXTS_A_RANGE": 2,
-    "pipeline.artifacts.KEY_GROUP_BYTES": 60,
     "pipeline.stages.scan.SEGMENT_ROWS": 2,
     "pipeline.stages.scan.BATCH_BYTES": 1,
     "pipeline.stages.sets.FLUSH_BYTES": 64,

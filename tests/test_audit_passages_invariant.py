@@ -39,7 +39,6 @@ SMALL_LIMITS = {
     "MOST_TEXTS_A_RANGE": 2,
     "BATCH_BYTES": 1,
     "FLUSH_BYTES": 64,
-    "KEY_GROUP_BYTES": 60,
     "MOST_ANCHORS": 5,
     "SEGMENT_ROWS": 2,
 }

@@ -74,7 +74,7 @@ def _check_index(trials: Trials, path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", DAMAGES)
 def test_what_is_damaged_in_an_index_is_named_and_made_anew(indexed: Trials, name: str) -> None:
     kinds = _index_kinds(indexed)
-    assert {path.name for path in kinds} >= {*MANIFESTS, "rejects.parquet", "anchors.arrow"}
+    assert {path.name for path in kinds} >= {*MANIFESTS, "rejects.arrow", "anchors.arrow"}
     assert any(path.parts[0] == "runs" for path in kinds)
     for path in kinds[list(DAMAGES).index(name) % SHARES :: SHARES]:
         _check_index(indexed, path, name)

@@ -17,7 +17,6 @@ from click.testing import CliRunner
 from pipeline import index as index_module
 from pipeline import keeping
 from pipeline import run as run_module
-from pipeline.artifacts import write_work
 from pipeline.cli import main
 from pipeline.errors import ConfigError
 from pipeline.index import (
@@ -32,6 +31,7 @@ from pipeline.index import (
     write_kept,
 )
 from pipeline.keeping import Earlier
+from pipeline.mapped import write_mapped
 from pipeline.removal import remove
 from pipeline.stages.scan import ScanResult, Segment
 from tests.audits import Audited, audit, without_dask, write_rows, write_texts
@@ -337,7 +337,7 @@ def test_two_sets_of_inputs_take_turns_in_one_index(tmp_path: Path) -> None:
 def test_only_the_last_generation_of_kept_tables_stays(tmp_path: Path) -> None:
     open_index(tmp_path, {}, False)
     for generation in ("first", "second"):
-        path = write_work(pa.table({"a": [1]}), tmp_path / f"kept/{generation}/0.parquet")
+        path = write_mapped(pa.table({"a": [1]}), tmp_path / f"kept/{generation}/0.arrow")
         write_kept(tmp_path, generation, {"t": [path]}, [(path, path)], {path: (1, "")}, "p")
     remove_others(tmp_path)
     assert os.listdir(tmp_path / "kept") == ["second"]

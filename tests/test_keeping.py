@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import index as index_module
-from pipeline.artifacts import read_work, write_work
 from pipeline.config import Config, parse
 from pipeline.errors import ArtifactError, InputError
 from pipeline.index import Kept, LastRun, Unit, last_runs
 from pipeline.keeping import Earlier, Leaving, earlier_of, leave, leaving
+from pipeline.mapped import read_mapped, write_mapped
 from pipeline.progress import Progress
 from pipeline.readers.rows import Piece
 from pipeline.records import Checksums, checksums
@@ -111,7 +111,7 @@ def index(tmp_path: Path) -> Path:
 @pytest.fixture
 def tables(tmp_path: Path) -> dict[str, list[str]]:
     """Tables of a run; two names share a file, and one has none."""
-    paths = [write_work(pa.table({"n": [i]}), tmp_path / f"work/{i}/table.parquet") for i in range(3)]
+    paths = [write_mapped(pa.table({"n": [i]}), tmp_path / f"work/{i}/table.arrow") for i in range(3)]
     return {"near-compared": paths[:2], "near-links": paths[1:], "near-none": []}
 
 
@@ -152,7 +152,9 @@ def left(index: Path, tables: dict[str, list[str]], run: str = "monday", **more:
 def rows(earlier: Earlier) -> dict[str, list[int]]:
     """What the kept tables hold, by name."""
     of_name = earlier.kept.tables.items()
-    return {name: [n for path in paths for n in read_work(path)["n"].to_pylist()] for name, paths in of_name}
+    return {
+        name: [n for path in paths for n in read_mapped(path)["n"].to_pylist()] for name, paths in of_name
+    }
 
 
 def test_new_index_has_nothing(index: Path) -> None:

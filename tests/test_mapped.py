@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline.artifacts import END_OF_KEYS, written_files
 from pipeline.errors import ArtifactError
-from pipeline.mapped import mapped_range, read_mapped, write_mapped
+from pipeline.mapped import mapped_range, mapped_ranges, read_mapped, write_mapped
 
 SCHEMA = pa.schema([("key", pa.uint64()), ("n", pa.int64()), ("text", pa.large_string())])
 KEYS = st.lists(st.sampled_from([0, 1, 5, 2**63, 2**64 - 1]), max_size=8).map(sorted)
@@ -44,7 +44,7 @@ def test_range_is_the_rows_with_keys_in_it_and_the_number_of_the_first(
     assert first == sum(key < low for key in keys)
     wanted = [row for row in table.to_pylist() if low <= row["key"] < high]
     assert found.to_pylist() == wanted
-    assert some.to_pylist() == [{"text": row["text"]} for row in wanted]
+    assert some.to_pylist() == [{"key": row["key"], "text": row["text"]} for row in wanted]
 
 
 def test_chunks_are_written_as_one_and_columns_are_chosen(tmp_path: Path) -> None:
@@ -91,3 +91,24 @@ def test_disk_that_is_full_is_told(tmp_path: Path) -> None:
     target.write_text("a file where the folder should be")
     with pytest.raises(ArtifactError, match="cannot write a file"):
         write_mapped(_table([1]), target / "t.arrow")
+
+
+def test_ranges_of_several_files_stand_one_after_the_other(tmp_path: Path) -> None:
+    paths = [write_mapped(_table(keys), tmp_path / f"{i}") for i, keys in enumerate(([1, 5, 9], [], [5, 6]))]
+    whole = mapped_ranges(paths, "key", (5, END_OF_KEYS), SCHEMA)
+    assert whole.schema == SCHEMA
+    assert whole.column("key").to_pylist() == [5, 9, 5, 6]
+    assert mapped_ranges(paths, "key", (5, 7), SCHEMA, ["n"]).to_pydict() == {
+        "key": [5, 5, 6],
+        "n": [1, 0, 1],
+    }
+    assert mapped_ranges(paths, "key", (5, 7), SCHEMA, ["n", "key"]).column_names == ["n", "key"]
+    assert mapped_ranges([], "key", (0, 1), SCHEMA).equals(SCHEMA.empty_table())
+    assert mapped_ranges([], "key", (0, 1), SCHEMA, ["n"]).column_names == ["key", "n"]
+
+
+def test_packed_table_is_smaller_and_the_same(tmp_path: Path) -> None:
+    table = _table([7] * 2000)
+    plain, packed = (write_mapped(table, tmp_path / str(i), packed=bool(i)) for i in range(2))
+    assert Path(packed).stat().st_size < Path(plain).stat().st_size / 4
+    assert read_mapped(packed).equals(table)

@@ -19,10 +19,10 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_work, write_work
 from pipeline.config import Config
 from pipeline.engine import open_engine
 from pipeline.lookup import same_file
+from pipeline.mapped import read_mapped, write_mapped
 from pipeline.progress import Progress
 from pipeline.prompting.cutting import Stretch
 from pipeline.prompting.words import Reader
@@ -55,7 +55,7 @@ def present(run: Path, config: Config, stretches: Sequence[Stretch], progress: P
             ],
             schema=STRETCHES,
         )
-        written = write_work(table, work / "stretches.parquet")
+        written = write_mapped(table, work / "stretches.arrow")
         with open_engine(config.cluster, progress, work) as engine, progress.stage("held-out") as counts:
             items = [(shard,) for shard in _shards(run, config, engine)]
             found = engine.map(
@@ -103,7 +103,7 @@ def find_present(shard: Shard, *, stretches: str, text_column: str, window: int)
     columns = Columns(text=text_column)
     # Of all that a scan finds only the anchors are of use here: the least of everything else.
     scratch = Scratch(ScanParameters(columns, 5, 8, 1, 1, 1, window))
-    table = read_work(stretches)
+    table = read_mapped(stretches)
     grams, owners = _minimizers(table.column("text").combine_chunks(), scratch)
     words_of = table.column("words").to_pylist()
     reader, found = Reader(), set[int]()

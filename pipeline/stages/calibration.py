@@ -10,10 +10,10 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import frame, read_work, table_of, uint64, write_work
+from pipeline.artifacts import frame, table_of, uint64
 from pipeline.kernels.buffers import binary_rows, uint64_values
 from pipeline.kernels.postings import Postings, near_members, postings
-from pipeline.mapped import read_mapped
+from pipeline.mapped import read_mapped, write_mapped
 from pipeline.readers.formats import read
 from pipeline.recall import Recall, wilson
 from pipeline.stages.components import wanted_schema
@@ -49,13 +49,13 @@ def draw(run: str, size: int, seed: int, permutations: int, path: str) -> tuple[
         chosen = both.sort("order", "doc_id").unique("text_id", keep="first", maintain_order=True).head(size)
     schema = wanted_schema(permutations)
     if chosen is None:
-        return write_work(schema.empty_table(), path, "doc_id"), 0
+        return write_mapped(schema.empty_table(), path), 0
     chosen, n = chosen.sort("doc_id"), len(chosen)
     # Blocks, copies and sketches play no part here.
     zeros, sketches = np.zeros(n, np.uint64), binary_rows(np.zeros((n, permutations), np.uint8))
     doc_id, text_id, n_tokens = (chosen[name].to_numpy() for name in ("doc_id", "text_id", "n_tokens"))
     table = table_of(schema, doc_id, text_id, zeros, zeros, np.ones(n, np.int64), n_tokens, sketches)
-    return write_work(table, path, "doc_id"), n
+    return write_mapped(table, path), n
 
 
 def _index(sets: Sequence[str]) -> tuple[NDArray[np.uint64], Postings]:
@@ -87,7 +87,7 @@ def find_partners(
             text, member, jaccard = _near(values, sizes, index, threshold, counts)
             other = text_ids[text] != sample[member]
             found.append(table_of(PARTNERS, sample[member[other]], text_ids[text[other]], jaccard[other]))
-    return write_work(pa.concat_tables(found), path)
+    return write_mapped(pa.concat_tables(found), path)
 
 
 def _near(
@@ -109,7 +109,7 @@ def _near(
 def measured(run: str, partners: Sequence[str]) -> tuple[Recall, int]:
     """The share of sampled texts with a near partner that the run put in a cluster with one, and
     how many texts with a partner that is a share of."""
-    pairs = pl.concat([frame(PARTNERS.empty_table()), *(frame(read_work(path)) for path in partners)])
+    pairs = pl.concat([frame(PARTNERS.empty_table()), *(frame(read_mapped(path)) for path in partners)])
     documents = pl.scan_parquet(f"{run}/documents/part-*.parquet").select("text_id", "cluster_id")
     clusters = documents.filter(pl.col("cluster_id").is_not_null()).unique("text_id")
     joined = (

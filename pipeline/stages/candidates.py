@@ -16,8 +16,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import KeyRange, read_ranges, read_work, table_of, uint64, write_work
+from pipeline.artifacts import KeyRange, table_of, uint64
 from pipeline.kernels.stars import stars
+from pipeline.mapped import mapped_ranges, read_mapped, write_mapped
 from pipeline.stages.runs import starts_of_runs
 from pipeline.stages.scan import BANDS, Segment
 
@@ -67,20 +68,20 @@ def propose(
         The path of a table of distinct edges (two text_ids, left < right) sorted by left, and
         how many there are.
     """
-    bands = read_ranges((f"{s.path}/bands.parquet" for s in segments), "key", keys, BANDS)
+    bands = mapped_ranges((f"{s.path}/bands.arrow" for s in segments), "key", keys, BANDS)
     key, text = uint64(bands, "key"), uint64(bands, "text_id")
     if new is None:
         edges = _stars(*_groups(key, text))
     else:
         fresh = np.concatenate(
-            [np.zeros(0, np.uint64), *(uint64(read_work(part), "text_id") for part in new)]
+            [np.zeros(0, np.uint64), *(uint64(read_mapped(part), "text_id") for part in new)]
         )
         touched = among(key, np.unique(key[among(text, fresh)]))
         key, text = _groups(key[touched], text[touched])
         old = ~among(text, fresh)
         edges = _joined(_stars(key, text), _stars(key[old], text[old], -1))
     edges = distinct_edges(*edges)
-    return write_work(table_of(EDGES, *edges), path, "left"), len(edges[0])
+    return write_mapped(table_of(EDGES, *edges), path), len(edges[0])
 
 
 def _groups(

@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_ranges, uint64
+from pipeline.artifacts import uint64
 from pipeline.kernels.anchored import hold
 from pipeline.kernels.buffers import flat_values
 from pipeline.kernels.windows import Runs
-from pipeline.mapped import read_mapped
+from pipeline.mapped import mapped_ranges, read_mapped
 from pipeline.stages.places import Places
 from pipeline.stages.survivors import NONE, SEVERAL
 from pipeline.stages.texts import REPEATS
@@ -169,7 +169,7 @@ def copies_of(doc_id: NDArray[np.uint64], repeats: Sequence[str]) -> NDArray[np.
     """
     copies = np.ones(len(doc_id), np.int64)
     if len(doc_id):
-        table = read_ranges(repeats, "doc_id", (int(doc_id[0]), int(doc_id[-1]) + 1), REPEATS)
+        table = mapped_ranges(repeats, "doc_id", (int(doc_id[0]), int(doc_id[-1]) + 1), REPEATS)
         at = np.searchsorted(doc_id, uint64(table, "doc_id"))
         here = doc_id[at] == uint64(table, "doc_id")
         copies[at[here]] = table.column("copies").to_numpy()[here]

@@ -10,16 +10,8 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import (
-    KeyRange,
-    frame,
-    read_ranges,
-    read_work,
-    table_of,
-    uint64,
-    write_output,
-    write_work,
-)
+from pipeline.artifacts import KeyRange, frame, table_of, uint64, write_output
+from pipeline.mapped import mapped_ranges, read_mapped, write_mapped
 from pipeline.schemas import CLUSTERS
 from pipeline.stages.components import NO_BLOCK, block_pairs, components, write_block_edges
 from pipeline.stages.pairs import MEMBER_EDGES, NODES, Verified
@@ -73,7 +65,7 @@ class Clusters:
 
 def _unique_nodes(verified: Sequence[Verified]) -> pa.Table:
     # In an oversized component a text can be a node of several pairs of blocks.
-    nodes = pa.concat_tables([NODES.empty_table(), *(read_work(v.nodes) for v in verified)])
+    nodes = pa.concat_tables([NODES.empty_table(), *(read_mapped(v.nodes) for v in verified)])
     _, first = np.unique(uint64(nodes, "text_id"), return_index=True)
     return nodes.take(pa.array(first))
 
@@ -83,7 +75,7 @@ def find_clusters(verified: Sequence[Verified], path: str) -> Clusters:
 
     The representative is the text whose first document has the smallest doc_id.
     """
-    edges = pa.concat_tables([MEMBER_EDGES.empty_table(), *(read_work(v.edges) for v in verified)])
+    edges = pa.concat_tables([MEMBER_EDGES.empty_table(), *(read_mapped(v.edges) for v in verified)])
     text_id, cluster_id, _ = components(uint64(edges, "left"), uint64(edges, "right"))
     nodes = _unique_nodes(verified)
     doc_id, root, block = (uint64(nodes, name) for name in ("doc_id", "root", "block"))
@@ -113,10 +105,10 @@ def find_clusters(verified: Sequence[Verified], path: str) -> Clusters:
     old = old[np.lexsort((text_id[old], root[old]))]
     known = table_of(LINKS, root[old], text_id[head[old]], text_id[old])
     return Clusters(
-        write_work(members, f"{path}-members.parquet", "text_id"),
-        write_work(totals, f"{path}-totals.parquet", "cluster_id"),
-        write_block_edges(pairs, text_id[head[rest]], text_id[rest], f"{path}-links.parquet"),
-        write_work(known, f"{path}-known-links.parquet", "root"),
+        write_mapped(members, f"{path}-members.arrow"),
+        write_mapped(totals, f"{path}-totals.arrow"),
+        write_block_edges(pairs, text_id[head[rest]], text_id[rest], f"{path}-links.arrow"),
+        write_mapped(known, f"{path}-known-links.arrow"),
         tuple(np.unique(pairs).tolist()),
         len(ids),
         len(rest) + len(old),
@@ -150,11 +142,11 @@ def write_clusters(
         Numbers of clusters and of clusters with a chained member. Nothing is written without
         clusters.
     """
-    rows = frame(read_ranges(totals, "cluster_id", keys, TOTALS))
+    rows = frame(mapped_ranges(totals, "cluster_id", keys, TOTALS))
     if rows.is_empty():
         return 0, 0
-    similar = frame(read_ranges(similarities, "cluster_id", keys, SIMILARITIES))
-    named = frame(read_ranges(labels, "cluster_id", keys, LABELS))
+    similar = frame(mapped_ranges(similarities, "cluster_id", keys, SIMILARITIES))
+    named = frame(mapped_ranges(labels, "cluster_id", keys, LABELS))
     facts = named.group_by("cluster_id").agg(
         pl.col("source").filter(pl.col("source") != 0).n_unique().cast(pl.Int64).alias("sources"),
         pl.col("sample").drop_nulls().first(),

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import table_of, uint64, write_work
+from pipeline.artifacts import table_of, uint64
+from pipeline.mapped import write_mapped
 
 COMPARED = pa.schema(
     [
@@ -123,14 +124,14 @@ def write_pair_rows(texts: Texts, found: Comparison, keep: NDArray[np.bool_], pa
         sources.take(pa.array(a)),
         sources.take(pa.array(b)),
     )
-    return write_work(table, path, "doc_a")
+    return write_mapped(table, path)
 
 
 def write_similar(texts: Texts, found: Comparison, path: str) -> str:
     """Write all pairs but those that sizes ruled out, as `SIMILAR`; they must be in order."""
     found = found.of(found.shared >= 0)
     table = table_of(SIMILAR, texts.text_id[found.left], texts.text_id[found.right], found.jaccard)
-    return write_work(table, path, "left")
+    return write_mapped(table, path)
 
 
 def write_found(texts: Texts, found: Comparison, path: str) -> str:
@@ -148,4 +149,4 @@ def write_found(texts: Texts, found: Comparison, path: str) -> str:
         texts.sizes[left],
         texts.sizes[right],
     )
-    return write_work(table, path, "root")
+    return write_mapped(table, path)

@@ -20,19 +20,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import (
-    END_OF_KEYS,
-    KeyRange,
-    ranges_for,
-    read_range,
-    read_ranges,
-    read_work,
-    table_of,
-    uint64,
-    write_work,
-)
+from pipeline.artifacts import END_OF_KEYS, KeyRange, ranges_for, table_of, uint64
 from pipeline.kernels.buffers import binary_rows
 from pipeline.kernels.union_find import unite
+from pipeline.mapped import mapped_range, mapped_ranges, read_mapped, write_mapped
 from pipeline.stages.runs import starts_of_runs
 from pipeline.stages.scan import Segment, sketches_of
 from pipeline.stages.texts import TEXTS, TextsResult
@@ -114,12 +105,12 @@ def components(
 def write_forest(left: NDArray[np.uint64], right: NDArray[np.uint64], path: str) -> str:
     """Write a spanning forest of some edges."""
     joins = components(left, right)[2]
-    return write_work(table_of(FOREST, left[joins], right[joins]), path)
+    return write_mapped(table_of(FOREST, left[joins], right[joins]), path)
 
 
 def merge_forests(paths: Sequence[str], path: str) -> str:
     """Write a spanning forest of several forests."""
-    edges = pa.concat_tables([FOREST.empty_table(), *(read_work(part) for part in paths)])
+    edges = pa.concat_tables([FOREST.empty_table(), *(read_mapped(part) for part in paths)])
     return write_forest(uint64(edges, "left"), uint64(edges, "right"), path)
 
 
@@ -144,7 +135,7 @@ def plan(
     Args:
         sums: see `units.EDGE_SUMS`. earlier: the units that an earlier run compared.
     """
-    edges = pa.concat_tables([FOREST.empty_table(), *(read_work(part) for part in forests)])
+    edges = pa.concat_tables([FOREST.empty_table(), *(read_mapped(part) for part in forests)])
     nodes, roots, _ = components(uint64(edges, "left"), uint64(edges, "right"))
     tokens = _tokens(nodes, texts, keys)
     distinct, place = np.unique(roots, return_inverse=True)
@@ -154,10 +145,10 @@ def plan(
     cuts = cut_blocks(distinct[~known], weight[~known])
     sizes = np.bincount(place, minlength=len(distinct))
     return Plan(
-        write_work(table_of(LABELS, nodes, roots, known[place]), f"{path}-labels.parquet", "text_id"),
-        write_work(cuts, f"{path}-cuts.parquet"),
-        write_work(table_of(UNITS, distinct, found), f"{path}-units.parquet", "root"),
-        write_work(table_of(ROOTS, distinct[~known]), f"{path}-changed.parquet"),
+        write_mapped(table_of(LABELS, nodes, roots, known[place]), f"{path}-labels.arrow"),
+        write_mapped(cuts, f"{path}-cuts.arrow"),
+        write_mapped(table_of(UNITS, distinct, found), f"{path}-units.arrow"),
+        write_mapped(table_of(ROOTS, distinct[~known]), f"{path}-changed.arrow"),
         int(np.count_nonzero(~known)),
         _spans(distinct[known], sizes[known]),
     )
@@ -168,7 +159,7 @@ def _tokens(
 ) -> NDArray[np.int64]:
     tokens = np.zeros(len(nodes), np.int64)
     for result, span in zip(texts, keys, strict=True):
-        table = read_range(result.texts, "text_id", span, ("n_tokens",))
+        table = mapped_range(result.texts, "text_id", span, ("n_tokens",))[1]
         text_id = uint64(table, "text_id")
         # As uint64: beside a plain int NumPy would compare floating-point numbers.
         first, last = np.searchsorted(nodes, np.array([span[0], min(span[1], END_OF_KEYS - 1)], np.uint64))
@@ -220,11 +211,11 @@ def assign(
     Args:
         survivors: edges sorted by right; both ends of an edge have the same root.
     """
-    labels = read_range(plan.labels, "text_id", keys)
-    cuts = read_work(plan.cuts)
+    labels = mapped_range(plan.labels, "text_id", keys)[1]
+    cuts = read_mapped(plan.cuts)
     node, root = uint64(labels, "text_id"), uint64(labels, "root")
     known = labels.column("known").to_numpy()
-    held = read_ranges([texts.texts], "text_id", keys, TEXTS)
+    held = mapped_ranges([texts.texts], "text_id", keys, TEXTS)
     at = np.searchsorted(uint64(held, "text_id"), node)
     doc_id, copies, n_tokens = (held.column(c).to_numpy()[at] for c in ("doc_id", "copies", "n_tokens"))
     order = np.argsort(doc_id)
@@ -232,7 +223,7 @@ def assign(
     sketches = binary_rows(sketches_of(segments, keys, permutations, node[fresh]))
     block = block_of(node[fresh], root[fresh], cuts)
     numbers = doc_id[fresh], node[fresh], block, root[fresh], copies[fresh], n_tokens[fresh]
-    edges = read_range(survivors, "right", keys, ("left",))
+    edges = mapped_range(survivors, "right", keys, ("left",))[1]
     left, right = uint64(edges, "left"), uint64(edges, "right")
     at = np.searchsorted(node, right)
     compared = ~known[at]
@@ -241,11 +232,11 @@ def assign(
     recalled = table_of(KNOWN, *(column[old] for column in (doc_id, node, root, copies, n_tokens)))
     wanted = table_of(wanted_schema(permutations), *numbers, sketches)
     return Assigned(
-        write_work(wanted, f"{path}-wanted.parquet", "doc_id"),
-        write_block_edges(pairs, left, right, f"{path}-edges.parquet"),
+        write_mapped(wanted, f"{path}-wanted.arrow"),
+        write_block_edges(pairs, left, right, f"{path}-edges.arrow"),
         tuple(np.unique(pairs).tolist()),
         len(fresh),
-        write_work(recalled, f"{path}-known.parquet", "doc_id"),
+        write_mapped(recalled, f"{path}-known.arrow"),
         len(old),
     )
 
@@ -260,4 +251,4 @@ def write_block_edges(
 ) -> str:
     """Write edges sorted by the pair of blocks that holds their ends."""
     order = np.lexsort((right, left, pairs))
-    return write_work(table_of(BLOCK_EDGES, pairs[order], left[order], right[order]), path, "blocks")
+    return write_mapped(table_of(BLOCK_EDGES, pairs[order], left[order], right[order]), path)

@@ -15,8 +15,9 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import KeyRange, frame, read_ranges, read_work, write_work
+from pipeline.artifacts import KeyRange, frame, output_ranges, read_output
 from pipeline.errors import ArtifactError
+from pipeline.mapped import mapped_ranges, write_mapped
 
 PLACED = pa.schema(
     [
@@ -44,8 +45,8 @@ PLACES = pa.schema(
 
 def sort_places(part: str, path: str) -> str:
     """One part of the spans, by passage."""
-    rows = frame(read_work(part, PLACED.names)).select(PLACED.names).sort("passage_id")
-    return write_work(rows.to_arrow().cast(PLACED), path, "passage_id")
+    rows = frame(read_output(part, PLACED.names)).select(PLACED.names).sort("passage_id")
+    return write_mapped(rows.to_arrow().cast(PLACED), path)
 
 
 def mark_places(keys: KeyRange, path: str, *, placed: Sequence[str], passages: Sequence[str]) -> str:
@@ -55,8 +56,8 @@ def mark_places(keys: KeyRange, path: str, *, placed: Sequence[str], passages: S
     Args:
         placed: see `sort_places`. passages: the parts of the passages table.
     """
-    rows = frame(read_ranges(placed, "passage_id", keys, PLACED))
-    known = frame(read_ranges(passages, "passage_id", keys, _PASSAGES))
+    rows = frame(mapped_ranges(placed, "passage_id", keys, PLACED))
+    known = frame(output_ranges(passages, "passage_id", keys, _PASSAGES))
     joined = rows.join(known, "passage_id", "inner", suffix="_first")
     if len(joined) != len(rows):
         raise ArtifactError(
@@ -70,7 +71,7 @@ def mark_places(keys: KeyRange, path: str, *, placed: Sequence[str], passages: S
     several = pl.len().over("passage_id") > 1
     marked = joined.filter(several & ~pl.col("predictable")).with_columns(first.alias("first"))
     marked = marked.select(PLACES.names).sort("doc_id", "token_start", "tokens")
-    return write_work(marked.to_arrow().cast(PLACES), path, "doc_id")
+    return write_mapped(marked.to_arrow().cast(PLACES), path)
 
 
 def cut_documents(documents: pl.DataFrame, places: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -16,11 +16,11 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import frame, read_ranges, read_work, table_of, uint64, write_work
+from pipeline.artifacts import frame, table_of, uint64
 from pipeline.kernels.minimizers import sampler
 from pipeline.kernels.tally import Tally, empty_tally, tally
 from pipeline.kernels.unitigs import REPEATED, sign
-from pipeline.mapped import read_mapped, write_mapped
+from pipeline.mapped import mapped_ranges, read_mapped, write_mapped
 from pipeline.stages import standing as kept
 from pipeline.stages.bodies import bodies_of
 from pipeline.stages.chosen import Chosen, anchored_of, chosen_of
@@ -128,7 +128,7 @@ class _Segment:
             held = np.flatnonzero(self.held)
             cutter = Cutter(window, self._chosen(held).runs, self.flags)
             for path in self.chunk.stretches:
-                table = read_work(path).combine_chunks()
+                table = read_mapped(path).combine_chunks()
                 yield part_of(table, cut_table(table, cutter), self.number[held])
         if len(self.unread):
             chosen = self._chosen(self.unread)
@@ -189,7 +189,7 @@ def cut_stretches(
     return Cut(
         standing,
         chunk.texts,
-        write_work(labels, f"{path}-labels.parquet", "passage_id"),
+        write_mapped(labels, f"{path}-labels.arrow"),
         chunk.kinds,
         write_mapped(table_of(STATES, segment.flags), f"{path}-flags.arrow"),
         chunk.held.hashed,
@@ -259,7 +259,7 @@ def _labels(
     places = pl.DataFrame({"passage_id": passage_id, "tokens": tokens, **columns})
     of_single = places.filter(pl.col("copies") == 1).with_columns(places=pl.col("copies"))
     span = int(columns["doc_id"].min()), int(columns["doc_id"].max()) + 1
-    others = frame(read_ranges(text_labels, "doc_id", span, TEXT_LABELS)).select(
+    others = frame(mapped_ranges(text_labels, "doc_id", span, TEXT_LABELS)).select(
         "doc_id", "source", "licence", places="documents"
     )
     of_several = places.filter(pl.col("copies") > 1).select("passage_id", "tokens", "doc_id")

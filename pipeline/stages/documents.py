@@ -9,16 +9,9 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from pipeline.artifacts import (
-    KeyRange,
-    frame,
-    read_range,
-    read_ranges,
-    read_work,
-    write_output,
-    write_work,
-)
+from pipeline.artifacts import KeyRange, frame, read_output, write_output
 from pipeline.label_hashes import label_hashes
+from pipeline.mapped import mapped_range, mapped_ranges, read_mapped, write_mapped
 from pipeline.mixture import MILLION, Epochs
 from pipeline.recall import Findable, findable
 from pipeline.risk import TIERS, bin_of
@@ -128,9 +121,11 @@ def attach(
     banding: tuple[int, int],
 ) -> Attached:
     """Bring together, for the texts of a key range, copies, near clusters and passages, by document."""
-    exposures = frame(read_ranges(exposed, "text_id", keys, EXPOSED))
-    member = frame(read_range(members, "text_id", keys, MEMBERS.names)).join(exposures, "text_id", "left")
-    repeated = frame(read_range(copies, "text_id", keys, COPIES.names)).with_columns(
+    exposures = frame(mapped_ranges(exposed, "text_id", keys, EXPOSED))
+    member = frame(mapped_range(members, "text_id", keys, MEMBERS.names)[1]).join(
+        exposures, "text_id", "left"
+    )
+    repeated = frame(mapped_range(copies, "text_id", keys, COPIES.names)[1]).with_columns(
         pl.col("doc_id").min().over("text_id", "is_node").alias("first")
     )
     near = member.drop("doc_id", "copies", "cluster_texts").with_columns(is_node=True)
@@ -145,14 +140,14 @@ def attach(
         pl.col("first").first().alias("representative"),
     )
     exact = exact.rename({"text_id": "cluster_id"}).sort("cluster_id")
-    highest = frame(read_ranges(best, "text_id", keys, BEST)).group_by("text_id").agg(pl.col("jaccard").max())
+    highest = (
+        frame(mapped_ranges(best, "text_id", keys, BEST)).group_by("text_id").agg(pl.col("jaccard").max())
+    )
     bands, rows = banding
-    passages = frame(read_ranges(repeating, "text_id", keys, REPEATING))
+    passages = frame(mapped_ranges(repeating, "text_id", keys, REPEATING))
     return Attached(
         _write_found(joined, member, passages, path),
-        write_work(
-            exact.select(TOTALS.names).to_arrow().cast(TOTALS), f"{path}-totals.parquet", "cluster_id"
-        ),
+        write_mapped(exact.select(TOTALS.names).to_arrow().cast(TOTALS), f"{path}-totals.arrow"),
         _write_similarities(member, path),
         len(exact),
         findable(highest.sort("text_id")["jaccard"].to_numpy(), bands, rows),
@@ -197,20 +192,20 @@ def _write_found(joined: pl.DataFrame, member: pl.DataFrame, passages: pl.DataFr
         .select(FOUND.names)
         .sort("doc_id")
     )
-    return write_work(found.to_arrow().cast(FOUND), f"{path}-found.parquet", "doc_id")
+    return write_mapped(found.to_arrow().cast(FOUND), f"{path}-found.arrow")
 
 
 def _write_similarities(member: pl.DataFrame, path: str) -> str:
     others = member.filter(pl.col("doc_id") != pl.col("representative")).select(SIMILARITIES.names)
     table = others.sort(SIMILARITIES.names).to_arrow().cast(SIMILARITIES)
-    return write_work(table, f"{path}-similarities.parquet", "cluster_id")
+    return write_mapped(table, f"{path}-similarities.arrow")
 
 
 def _scanned(segments: Sequence[Segment], part: Sequence[Slice], places: Places) -> pl.DataFrame:
     tables = []
     for piece in part:
         segment = segments[piece.item]
-        table = read_work(f"{segment.path}/documents.parquet").slice(piece.first, piece.rows)
+        table = read_mapped(f"{segment.path}/documents.arrow").slice(piece.first, piece.rows)
         row, number = table.column("row").to_numpy(), table.column("piece").to_numpy()
         doc_id = places.doc_ids(segment.shard, number, row)
         # Row of the file, where the scan counted rows of the piece.
@@ -240,8 +235,8 @@ def write_documents(
     """
     scanned = _scanned(segments, part, Places(places))
     span = int(scanned["doc_id"][0]), int(scanned["doc_id"][-1]) + 1
-    uris = pl.Series("uri", read_work(inputs, ["uri"]).column("uri").to_pylist(), pl.String)
-    joined = scanned.join(frame(read_ranges(found, "doc_id", span, FOUND)), "doc_id", "left").sort("doc_id")
+    uris = pl.Series("uri", read_output(inputs, ["uri"]).column("uri").to_pylist(), pl.String)
+    joined = scanned.join(frame(mapped_ranges(found, "doc_id", span, FOUND)), "doc_id", "left").sort("doc_id")
     documents = joined.with_columns(
         uris.gather(joined["doc_id"] // 2**32),
         pl.Series("status", STATUS).gather(joined["status"]),
@@ -254,8 +249,8 @@ def write_documents(
     write_output(DOCUMENTS, documents.select(names).to_arrow(), output)
     return DocumentsResult(
         _write_labels(documents, path),
-        write_work(_by_copies(documents).to_arrow().cast(BY_COPIES), f"{path}-copies.parquet"),
-        write_work(_by_source(documents).to_arrow().cast(BY_SOURCE), f"{path}-sources.parquet"),
+        write_mapped(_by_copies(documents).to_arrow().cast(BY_COPIES), f"{path}-copies.arrow"),
+        write_mapped(_by_source(documents).to_arrow().cast(BY_SOURCE), f"{path}-sources.arrow"),
         len(documents),
         *_by_exposures(documents),
     )
@@ -299,7 +294,7 @@ def _write_labels(documents: pl.DataFrame, path: str) -> str:
         pl.col("sample").filter(pl.col("keep")).first(),
     )
     table = labels.sort(keys).select(LABELS.names).to_arrow().cast(LABELS)
-    return write_work(table, f"{path}-labels.parquet", "cluster_id")
+    return write_mapped(table, f"{path}-labels.arrow")
 
 
 def _by_copies(documents: pl.DataFrame) -> pl.DataFrame:

@@ -12,8 +12,9 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from pipeline.artifacts import frame, read_work, write_output, write_work
+from pipeline.artifacts import frame, write_output
 from pipeline.errors import InputChangedError
+from pipeline.mapped import read_mapped, write_mapped
 from pipeline.schemas import EXAMPLES
 from pipeline.stages.inputs import Shard, ShardPiece, check_unchanged
 from pipeline.stages.places import Places
@@ -51,7 +52,7 @@ def choose_examples(clusters: str, path: str) -> tuple[str, tuple[int, ...]]:
     others = rows.select("cluster_id", doc_id="least_similar", jaccard="min_jaccard")
     chosen = pl.concat([heads, others.drop_nulls()]).sort("cluster_id", "doc_id")
     table = chosen.to_arrow().cast(CHOSEN)
-    return write_work(table, path), tuple(sorted(chosen["doc_id"].to_list()))
+    return write_mapped(table, path), tuple(sorted(chosen["doc_id"].to_list()))
 
 
 def shards_of(doc_ids: Sequence[int], shards: Sequence[Shard], places: str) -> list[Shard]:
@@ -97,12 +98,12 @@ def read_examples(
         if waiting:
             found += _read(item, first, waiting, parameters)
     table = pa.Table.from_pylist([dict(zip(TEXTS.names, row, strict=True)) for row in found], TEXTS)
-    return write_work(table, path)
+    return write_mapped(table, path)
 
 
 def _known(earlier: Sequence[str]) -> dict[tuple[str, int], tuple[Any, ...]]:
     # By file and row. There are at most two a chosen cluster.
-    rows = [row for path in earlier for row in read_work(path).to_pylist()]
+    rows = [row for path in earlier for row in read_mapped(path).to_pylist()]
     names = ("id", "source", "n_bytes", "text")
     return {(row["content"], row["doc_id"] & 0xFFFFFFFF): tuple(row[n] for n in names) for row in rows}
 
@@ -127,8 +128,8 @@ def _read(
 
 def write_examples(chosen: str, texts: Sequence[str], path: str) -> int:
     """Write the chosen documents with their texts; returns how many there are."""
-    found = frame(pa.concat_tables([TEXTS.empty_table(), *(read_work(part) for part in texts)]))
-    wanted = frame(read_work(chosen))
+    found = frame(pa.concat_tables([TEXTS.empty_table(), *(read_mapped(part) for part in texts)]))
+    wanted = frame(read_mapped(chosen))
     table = wanted.join(found, "doc_id").sort("cluster_id", "doc_id")
     if len(table) != len(wanted):
         raise InputChangedError(

@@ -19,10 +19,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.artifacts import KeyRange, read_range, read_ranges, table_of, uint64, write_work
+from pipeline.artifacts import KeyRange, table_of, uint64
 from pipeline.kernels.buffers import binary_rows, rows_of_binary
 from pipeline.kernels.exposures import add_worth, number_links
 from pipeline.kernels.resemblance import words
+from pipeline.mapped import mapped_range, mapped_ranges, write_mapped
 from pipeline.mixture import MILLION
 from pipeline.risk import worth_of_similarity
 from pipeline.sketching import estimated, least_above_chance
@@ -80,13 +81,13 @@ def gather(
         members: see `clusters`. similarities: to representatives, by text_id.
         similar: all compared pairs, by `left`; a pair may stand twice.
     """
-    found = read_range(members, "text_id", keys, MEMBERS.names)
+    found = mapped_range(members, "text_id", keys, MEMBERS.names)[1]
     text_id, key = uint64(found, "text_id"), uint64(found, "cluster_id") * _SPREAD
     small = found.column("cluster_texts").to_numpy() <= MOST_TEXTS
-    known = read_range(texts.texts, "text_id", keys, TEXTS.names)
+    known = mapped_range(texts.texts, "text_id", keys, TEXTS.names)[1]
     weight = known.column("weight").to_numpy()[np.searchsorted(uint64(known, "text_id"), text_id)]
     jaccard = np.ones(len(text_id))
-    measured = read_ranges(similarities, "text_id", keys, BEST)
+    measured = mapped_ranges(similarities, "text_id", keys, BEST)
     jaccard[np.searchsorted(text_id, uint64(measured, "text_id"))] = measured.column("jaccard").to_numpy()
     sketches = np.zeros((len(text_id), permutations), np.uint8)
     sketches[small] = sketches_of(segments, keys, permutations, text_id[small])
@@ -97,11 +98,10 @@ def gather(
         pc.if_else(pa.array(small[order]), binary_rows(sketches[order]), None),
     )
     return Gathered(
-        write_work(nodes, f"{path}-nodes.parquet", "key"),
-        write_work(
-            _links(read_ranges(similar, "left", keys, SIMILAR), text_id[small], key[small]),
-            f"{path}-links.parquet",
-            "key",
+        write_mapped(nodes, f"{path}-nodes.arrow"),
+        write_mapped(
+            _links(mapped_ranges(similar, "left", keys, SIMILAR), text_id[small], key[small]),
+            f"{path}-links.arrow",
         ),
         len(order),
     )
@@ -140,13 +140,13 @@ def expose(
         their similarity to the representative.
     """
     schema = nodes_schema(permutations)
-    nodes = read_ranges([part.nodes for part in gathered], "key", keys, schema).combine_chunks()
+    nodes = mapped_ranges([part.nodes for part in gathered], "key", keys, schema).combine_chunks()
     # By key, and then by text: each part has texts behind those of the part before it.
     order = np.argsort(uint64(nodes, "key"), kind="stable")
     nodes = nodes.take(pa.array(order))
     large = nodes.column("sketch").is_null().to_numpy()
     total = np.zeros((3, len(nodes)))
-    links = read_ranges([part.links for part in gathered], "key", keys, LINKS)
+    links = mapped_ranges([part.links for part in gathered], "key", keys, LINKS)
     at = np.flatnonzero(~large)
     total[:, at] = _of_small(nodes.take(pa.array(at)), links, permutations, shingle_tokens)
     at = np.flatnonzero(large)
@@ -155,7 +155,7 @@ def expose(
     by_text = np.argsort(uint64(nodes, "text_id"))
     columns = (uint64(nodes, "text_id"), nodes.column("jaccard").to_numpy(), *total, large)
     table = table_of(EXPOSED, *(column[by_text] for column in columns))
-    return write_work(table, path, "text_id"), int(np.count_nonzero(large))
+    return write_mapped(table, path), int(np.count_nonzero(large))
 
 
 def _of_small(

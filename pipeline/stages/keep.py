@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 import polars as pl
 import pyarrow as pa
 
-from pipeline.artifacts import KeyRange, frame, read_ranges, read_work, write_output, write_work
+from pipeline.artifacts import KeyRange, frame, read_output, write_output
 from pipeline.errors import ConfigError
 from pipeline.list_schemas import CUTS, KEEP
+from pipeline.mapped import mapped_ranges, write_mapped
 from pipeline.schemas import BINS
 from pipeline.stages.cuts import PLACES, cut_documents
 
@@ -116,9 +117,9 @@ def _key(grain: str) -> list[pl.Expr]:
 def write_first(part: str, path: str, *, policy: Policy) -> str:
     """Of each group in one part of the documents, the documents that may be among its first."""
     read = ["doc_id", "text_id", "n_tokens", "copies", "cluster_id"]
-    rows = frame(read_work(part, read)).filter(_in_group(policy.grain))
+    rows = frame(read_output(part, read)).filter(_in_group(policy.grain))
     rows = rows.select(*_key(policy.grain), "doc_id").sort("key", "n_tokens", "doc_id")
-    return write_work(_first(rows, policy.limit).to_arrow().cast(FIRST), path, "key")
+    return write_mapped(_first(rows, policy.limit).to_arrow().cast(FIRST), path)
 
 
 def _first(rows: pl.DataFrame, limit: int) -> pl.DataFrame:
@@ -127,9 +128,9 @@ def _first(rows: pl.DataFrame, limit: int) -> pl.DataFrame:
 
 def find_first(keys: KeyRange, path: str, *, first: Sequence[str], policy: Policy) -> str:
     """The first documents of all groups of a key range, by doc_id."""
-    rows = frame(read_ranges(first, "key", keys, FIRST)).sort("key", "n_tokens", "doc_id")
+    rows = frame(mapped_ranges(first, "key", keys, FIRST)).sort("key", "n_tokens", "doc_id")
     kept = _first(rows, policy.limit).select("doc_id").sort("doc_id")
-    return write_work(kept.to_arrow().cast(DOC_IDS), path, "doc_id")
+    return write_mapped(kept.to_arrow().cast(DOC_IDS), path)
 
 
 def write_list(
@@ -149,17 +150,17 @@ def write_list(
         output: the folder of the list. path: what the names of other files begin with.
         first: see `find_first`. places: see `cuts.mark_places`. min_tokens: of a passage.
     """
-    rows = frame(read_work(part, _READ))
+    rows = frame(read_output(part, _READ))
     first_doc = int(rows["doc_id"][0]) if len(rows) else 0
     span = first_doc, int(rows["doc_id"][-1]) + 1 if len(rows) else 0
-    firsts = frame(read_ranges(first, "doc_id", span, DOC_IDS))["doc_id"]
+    firsts = frame(mapped_ranges(first, "doc_id", span, DOC_IDS))["doc_id"]
     rows = rows.with_columns(
         grouped=_in_group(policy.grain),
         among=pl.col("keep") if policy.given else pl.col("doc_id").is_in(firsts.implode()),
     )
     cuts = None
     if policy.cuts:
-        rows, ranges = cut_documents(rows, frame(read_ranges(places, "doc_id", span, PLACES)))
+        rows, ranges = cut_documents(rows, frame(mapped_ranges(places, "doc_id", span, PLACES)))
         rows = rows.with_columns(_dropping(min_tokens))
         stay = rows.filter("keep").select("doc_id")
         cuts = f"{output}/cuts/part-{number:05d}.parquet"
@@ -217,7 +218,7 @@ def _listed(rows: pl.DataFrame, first_doc: int, documents: str, cuts: str | None
         alone[grain] = len(kept) - len(grouped)
         counted = grouped.group_by("key", "n_tokens").agg(pl.len().cast(pl.Int64).alias("documents"))
         table = counted.sort("key", "n_tokens").to_arrow().cast(GROUPS)
-        groups[grain] = write_work(table, f"{path}-{grain}.parquet", "key")
+        groups[grain] = write_mapped(table, f"{path}-{grain}.arrow")
     reasons = dict(rows["reason"].value_counts().sort("reason").iter_rows())
     tokens, n_bytes = (
         int(kept.select(pl.col(f"n_{unit}") - pl.col(f"cut_{unit}")).sum().item())
@@ -228,7 +229,7 @@ def _listed(rows: pl.DataFrame, first_doc: int, documents: str, cuts: str | None
 
 def count_groups(keys: KeyRange, *, groups: Sequence[str]) -> Sizes:
     """How large the groups of a key range are, now that only what stays counts."""
-    rows = frame(read_ranges(groups, "key", keys, GROUPS))
+    rows = frame(mapped_ranges(groups, "key", keys, GROUPS))
     sizes = rows.group_by("key", "n_tokens").agg(pl.sum("documents"))["documents"]
     edges = [low for low, _ in BINS]
     by_bin = [

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import KeyRange, read_ranges, read_work, uint64
-from pipeline.mapped import mapped_range
+from pipeline.artifacts import KeyRange, uint64
+from pipeline.mapped import mapped_range, mapped_ranges, read_mapped
 from pipeline.stages.components import KNOWN, NO_BLOCK
 from pipeline.stages.inputs import Shard
 from pipeline.stages.places import Places
@@ -23,7 +23,7 @@ def known_of_shard(shard: Shard, located: Places, known: Sequence[str]) -> pa.Ta
     firsts, counts = located.first_docs(shard.number), located.rows(shard.number)
     if not known or not len(firsts):
         return KNOWN.empty_table()
-    table = read_ranges(known, "doc_id", (int(firsts[0]), int(firsts[-1]) + int(counts[-1])), KNOWN)
+    table = mapped_ranges(known, "doc_id", (int(firsts[0]), int(firsts[-1]) + int(counts[-1])), KNOWN)
     return table.take(pa.array(np.argsort(uint64(table, "doc_id"))))
 
 
@@ -44,7 +44,7 @@ class Sources:
     def _read(self) -> tuple[NDArray[np.uint64], pa.Array]:
         ids, sources = [np.zeros(0, np.uint64)], [pa.array([], pa.large_string())]
         for segment in self._segments:
-            rows = read_work(f"{segment.path}/documents.parquet", ["piece", "row", "source"])
+            rows = read_mapped(f"{segment.path}/documents.arrow", ["piece", "row", "source"])
             places = (rows.column(name).to_numpy() for name in ("piece", "row"))
             ids.append(self._located.doc_ids(self._shard.number, *places))
             sources += rows.column("source").chunks

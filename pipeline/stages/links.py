@@ -14,17 +14,9 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import (
-    KeyRange,
-    frame,
-    read_range,
-    read_ranges,
-    read_work,
-    table_of,
-    uint64,
-    write_work,
-)
+from pipeline.artifacts import KeyRange, frame, table_of, uint64
 from pipeline.config import NearConfig
+from pipeline.mapped import mapped_range, mapped_ranges, read_mapped, write_mapped
 from pipeline.stages.blocks import compare, numbers_of, read_blocks
 from pipeline.stages.clusters import LINKS
 from pipeline.stages.comparison import (
@@ -100,10 +92,10 @@ def measure_links(
         links: tables of links sorted by pair of blocks; `left` is the representative.
         routed: links that an earlier run compared, see `routed`.
     """
-    known = [read_work(found, ("left", "right", "shared")) for found in compared]
-    known += [read_range(found, "blocks", (pair, pair + 1)) for found in routed]
+    known = [read_mapped(found, ("left", "right", "shared")) for found in compared]
+    known += [mapped_range(found, "blocks", (pair, pair + 1))[1] for found in routed]
     blocks = read_blocks(sets, pair, near.permutations, known)
-    table = read_ranges(links, "blocks", (pair, pair + 1), BLOCK_EDGES)
+    table = mapped_ranges(links, "blocks", (pair, pair + 1), BLOCK_EDGES)
     ends = numbers_of(blocks, uint64(table, "left")), numbers_of(blocks, uint64(table, "right"))
     return _write(blocks, compare(blocks, *ends, 0.0), uint64(table, "right"), near, path)
 
@@ -125,7 +117,7 @@ def recall_links(
         links: links of known components by root, `left` is the representative.
         named: their texts by root, see `known`.
     """
-    table = read_range(links, "root", roots)
+    table = mapped_range(links, "root", roots)[1]
     ends = uint64(table, "left"), uint64(table, "right")
     wanted = frame(table).select(
         "root",
@@ -135,7 +127,7 @@ def recall_links(
         pl.Series("member", ends[1]),
     )
     pair = ["left", "right"]
-    held = [frame(read_work(compared)), frame(read_ranges(earlier, "root", roots, FOUND))]
+    held = [frame(read_mapped(compared)), frame(mapped_ranges(earlier, "root", roots, FOUND))]
     found = pl.concat([rows.join(wanted, pair, "semi") for rows in held]).unique(pair, maintain_order=True)
     found = found.sort("root", *pair)
     missing = wanted.join(found, pair, "anti").sort("root", "member")
@@ -145,8 +137,8 @@ def recall_links(
     at = np.unique(np.searchsorted(uint64(rows, "text_id"), texts))
     return RecalledLinks(
         _write(*recalled(rows, found.to_arrow().cast(FOUND)), wanted["member"].to_numpy(), near, path),
-        write_work(table_of(LINKS, *(column.to_numpy() for column in lacking)), f"{path}-missing.parquet"),
-        write_work(rows.select(KNOWN.names).take(pa.array(at)), f"{path}-texts.parquet"),
+        write_mapped(table_of(LINKS, *(column.to_numpy() for column in lacking)), f"{path}-missing.arrow"),
+        write_mapped(rows.select(KNOWN.names).take(pa.array(at)), f"{path}-texts.arrow"),
         len(missing),
     )
 
@@ -161,17 +153,17 @@ def _write(
     order = np.argsort(member_of)
     similarity = table_of(BEST, member_of[order], found.jaccard[order])
     return Linked(
-        write_work(similarity, f"{path}-similarity.parquet", "text_id"),
-        write_pair_rows(texts, found, found.jaccard >= near.floor, f"{path}-pairs.parquet"),
-        write_similar(texts, found, f"{path}-similar.parquet"),
-        write_found(texts, found, f"{path}-found.parquet"),
+        write_mapped(similarity, f"{path}-similarity.arrow"),
+        write_pair_rows(texts, found, found.jaccard >= near.floor, f"{path}-pairs.arrow"),
+        write_similar(texts, found, f"{path}-similar.arrow"),
+        write_found(texts, found, f"{path}-found.arrow"),
     )
 
 
 def plan_links(recalled: Sequence[RecalledLinks], path: str, *, permutations: int) -> Relinked:
     """Cut the missing links of known components into blocks, as `components.plan` cuts components."""
-    links = pa.concat_tables([LINKS.empty_table(), *(read_work(part.missing) for part in recalled)])
-    texts = pa.concat_tables([KNOWN.empty_table(), *(read_work(part.texts) for part in recalled)])
+    links = pa.concat_tables([LINKS.empty_table(), *(read_mapped(part.missing) for part in recalled)])
+    texts = pa.concat_tables([KNOWN.empty_table(), *(read_mapped(part.texts) for part in recalled)])
     by_root = np.argsort(uint64(texts, "root"), kind="stable")
     root, tokens = uint64(texts, "root")[by_root], texts.column("n_tokens").to_numpy()[by_root]
     starts = starts_of_runs(root)
@@ -185,8 +177,8 @@ def plan_links(recalled: Sequence[RecalledLinks], path: str, *, permutations: in
     root, left, right = (uint64(links, name) for name in LINKS.names)
     pairs = block_pairs(block_of(left, root, cuts), block_of(right, root, cuts))
     return Relinked(
-        write_work(wanted, f"{path}-wanted.parquet", "doc_id"),
-        write_block_edges(pairs, left, right, f"{path}-links.parquet"),
+        write_mapped(wanted, f"{path}-wanted.arrow"),
+        write_block_edges(pairs, left, right, f"{path}-links.arrow"),
         tuple(np.unique(pairs).tolist()),
         len(texts),
     )

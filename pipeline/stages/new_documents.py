@@ -16,7 +16,8 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import KeyRange, frame, open_parquet, read_ranges, read_work, table_of, write_work
+from pipeline.artifacts import KeyRange, frame, open_parquet, read_output, table_of
+from pipeline.mapped import mapped_ranges, read_mapped, write_mapped
 
 KEYS = pa.schema([("key", pa.uint64())])
 # Of a group its new documents, and of its earlier ones the first with how many there are.
@@ -93,7 +94,7 @@ def _new_rows(part: str, columns: Sequence[str], new_files: Sequence[int]) -> tu
 
 def _write_keys(keys: pl.Series, path: str) -> Written:
     values = np.unique(keys.drop_nulls().to_numpy())
-    return Written(write_work(table_of(KEYS, values), path, "key"), len(values))
+    return Written(write_mapped(table_of(KEYS, values), path), len(values))
 
 
 def list_texts(part: str, path: str, *, new_files: Sequence[int]) -> NewKeys:
@@ -114,9 +115,9 @@ def write_sieve(keys: Sequence[Written], path: str) -> str:
     bits = min(max(wanted.bit_length(), FEWEST_BITS), MOST_BITS)
     sieve = np.zeros(1 << bits >> 3, np.uint8)
     for part in keys:
-        at = read_work(part.path).column("key").to_numpy() >> np.uint64(64 - bits)
+        at = read_mapped(part.path).column("key").to_numpy() >> np.uint64(64 - bits)
         np.bitwise_or.at(sieve, at >> np.uint64(3), _bit(at))
-    return write_work(pa.table({"sieve": sieve}), path)
+    return write_mapped(pa.table({"sieve": sieve}), path)
 
 
 def _bit(at: NDArray[np.uint64]) -> NDArray[np.uint8]:
@@ -127,7 +128,7 @@ class Sieve:
     """What `write_sieve` wrote."""
 
     def __init__(self, path: str) -> None:
-        self._bytes = read_work(path).column("sieve").to_numpy()
+        self._bytes = read_mapped(path).column("sieve").to_numpy()
         self._bits = len(self._bytes).bit_length() + 2
 
     def holds(self, keys: pl.Series) -> pl.Series:
@@ -138,7 +139,7 @@ class Sieve:
 
 def group_documents(part: str, path: str, *, new_files: Sequence[int], sieve: str) -> Grouped:
     """Of one part of the documents, those in groups that may hold a new one, and the new ones."""
-    rows = frame(read_work(part, _READ)).filter(pl.col("status") != "empty")
+    rows = frame(read_output(part, _READ)).filter(pl.col("status") != "empty")
     rows = rows.with_columns(is_new=is_new(rows["doc_id"].to_numpy(), new_files))
     known, repeated = Sieve(sieve), pl.col("copies") > 1
     texts = rows.filter(repeated & known.holds(rows["text_id"])).with_columns(key="text_id")
@@ -149,16 +150,16 @@ def group_documents(part: str, path: str, *, new_files: Sequence[int], sieve: st
         first_doc="doc_id", first_earlier=pl.lit(None, pl.UInt64), earlier=pl.lit(0, pl.Int64)
     )
     return Grouped(
-        _write_members(texts, f"{path}-texts.parquet"),
-        _write_members(clusters, f"{path}-clusters.parquet"),
-        written(alone, NEW, f"{path}-alone.parquet"),
+        _write_members(texts, f"{path}-texts.arrow"),
+        _write_members(clusters, f"{path}-clusters.arrow"),
+        written(alone, NEW, f"{path}-alone.arrow"),
     )
 
 
 def written(rows: pl.DataFrame, schema: pa.Schema, path: str) -> Written:
     """Write an intermediate table in the order of its columns, the first of which is its key."""
     table = rows.select(schema.names).sort(schema.names).to_arrow().cast(schema)
-    return Written(write_work(table, path, schema.names[0]), len(table))
+    return Written(write_mapped(table, path), len(table))
 
 
 def _write_members(rows: pl.DataFrame, path: str) -> Written:
@@ -183,7 +184,7 @@ def find_clustered(keys: KeyRange, path: str, *, members: Sequence[str]) -> Writ
 
 
 def _new_members(keys: KeyRange, members: Sequence[str]) -> pl.DataFrame:
-    rows, group = frame(read_ranges(members, "key", keys, MEMBERS)), ("key", "n_tokens")
+    rows, group = frame(mapped_ranges(members, "key", keys, MEMBERS)), ("key", "n_tokens")
     earlier = ~pl.col("is_new")
     return rows.with_columns(
         pl.col("doc_id").min().over(group).alias("first_doc"),

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import polars as pl
 import pyarrow as pa
 
-from pipeline.artifacts import KeyRange, frame, read_ranges, read_work
+from pipeline.artifacts import KeyRange, frame, output_ranges, read_output
+from pipeline.mapped import mapped_ranges
 from pipeline.stages.new_documents import NEW, Sieve, Written, is_new, written
 
 # A place in a text that only new documents have; or the first earlier document that holds the passage.
@@ -50,7 +51,7 @@ def with_earlier(
     Returns:
         The rows with `earlier`, null where a text is new.
     """
-    known = frame(read_ranges(new, "first_doc", docs, NEW, ["first_earlier"])).unique()
+    known = frame(mapped_ranges(new, "first_doc", docs, NEW, ["first_earlier"])).unique()
     joined = rows.join(known, left_on=doc, right_on="first_doc", how="left")
     of_new = pl.Series(is_new(joined[doc].to_numpy(), new_files))
     earlier = pl.when(of_new).then("first_earlier").otherwise(doc)
@@ -61,7 +62,7 @@ def place_passages(
     part: str, path: str, *, new: Sequence[str], new_files: Sequence[int], sieve: str
 ) -> Written:
     """Of one part of the spans, those of passages that new documents may hold, by passage."""
-    rows = frame(read_work(part, _READ))
+    rows = frame(read_output(part, _READ))
     rows = rows.filter(Sieve(sieve).holds(rows["passage_id"]))
     docs = (int(rows["doc_id"][0]), int(rows["doc_id"][-1]) + 1) if len(rows) else (0, 0)
     known = with_earlier(rows, "doc_id", docs, new, new_files)
@@ -78,8 +79,8 @@ def share_passages(keys: KeyRange, path: str, *, placed: Sequence[str], passages
     Args:
         placed: see `place_passages`. passages: the parts of the passages table.
     """
-    rows = frame(read_ranges(placed, "passage_id", keys, PLACED))
-    telling = frame(read_ranges(passages, "passage_id", keys, _PASSAGES)).filter(~pl.col("predictable"))
+    rows = frame(mapped_ranges(placed, "passage_id", keys, PLACED))
+    telling = frame(output_ranges(passages, "passage_id", keys, _PASSAGES)).filter(~pl.col("predictable"))
     rows = rows.join(telling, "passage_id", "semi").with_columns(pl.min("earlier").over("passage_id"))
     return written(rows.drop_nulls(["doc_id", "earlier"]), SHARED, path)
 

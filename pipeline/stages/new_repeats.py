@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 import pyarrow as pa
 
-from pipeline.artifacts import PART_ROWS, KeyRange, frame, read_ranges, read_work, write_output_pieces
+from pipeline.artifacts import PART_ROWS, KeyRange, frame, read_output, write_output_pieces
+from pipeline.mapped import mapped_ranges
 from pipeline.schemas import NEW_REPEATS
 from pipeline.stages.new_documents import CLUSTERED, NEW, Written, is_new, written
 from pipeline.stages.new_passages import SHARED, described, with_earlier
@@ -39,7 +40,7 @@ REPEATING = pa.schema(
 
 def list_pairs(part: str, path: str, *, new_files: Sequence[int], threshold: float) -> Written:
     """The pairs of one part of the table that have an end in a new file, by their other end."""
-    rows = frame(read_work(part, ["doc_a", "doc_b", "jaccard"])).filter(pl.col("jaccard") >= threshold)
+    rows = frame(read_output(part, ["doc_a", "doc_b", "jaccard"])).filter(pl.col("jaccard") >= threshold)
     ends = [
         rows.select(pl.col(other).alias("other"), pl.col(end).alias("doc_id"), "jaccard")
         for end, other in (("doc_a", "doc_b"), ("doc_b", "doc_a"))
@@ -56,7 +57,7 @@ def find_nearest(
     Args:
         paired: see `list_pairs`. new: tables of `NEW` by text.
     """
-    rows = frame(read_ranges(paired, "other", docs, PAIRED))
+    rows = frame(mapped_ranges(paired, "other", docs, PAIRED))
     known = with_earlier(rows, "other", docs, new, new_files).drop_nulls("earlier")
     return written(_nearest(known), NEAREST, path)
 
@@ -81,10 +82,10 @@ def describe_new(
         texts: tables of `NEW`. clusters: of `CLUSTERED`. nearest: see `find_nearest`.
         shared: see `new_passages.share_passages`; None if passages were not looked for.
     """
-    rows = frame(read_ranges(texts, "first_doc", docs, NEW))
-    near = _nearest(frame(read_ranges(nearest, "doc_id", docs, NEAREST)))
+    rows = frame(mapped_ranges(texts, "first_doc", docs, NEW))
+    near = _nearest(frame(mapped_ranges(nearest, "doc_id", docs, NEAREST)))
     near = near.rename({"doc_id": "first_doc", "earlier": "near_earlier"})
-    passages = described(frame(read_ranges(shared or [], "doc_id", docs, SHARED)))
+    passages = described(frame(mapped_ranges(shared or [], "doc_id", docs, SHARED)))
     rows = (
         rows.join(near, "first_doc", "left")
         .join(_by_cluster(docs, clusters), "first_doc", "left")
@@ -96,7 +97,7 @@ def describe_new(
 
 def _by_cluster(docs: KeyRange, clusters: Sequence[str]) -> pl.DataFrame:
     # The first document of a new text is itself new, and in the cluster.
-    rows = frame(read_ranges(clusters, "doc_id", docs, CLUSTERED))
+    rows = frame(mapped_ranges(clusters, "doc_id", docs, CLUSTERED))
     return rows.rename({"doc_id": "first_doc", "first_earlier": "cluster_earlier"})
 
 
@@ -126,7 +127,7 @@ def write_new_repeats(
         ranges: of doc_id, in order, that hold all documents of the table.
         repeating: see `describe_new`. inputs: the inputs table.
     """
-    uris = pl.Series("uri", read_work(inputs, ["uri"]).column("uri").to_pylist(), pl.String)
+    uris = pl.Series("uri", read_output(inputs, ["uri"]).column("uri").to_pylist(), pl.String)
     counts = dict.fromkeys(KINDS, 0)
 
     def pieces() -> Iterator[pa.Table]:
@@ -143,7 +144,7 @@ def _gathered(ranges: Sequence[KeyRange], repeating: Sequence[str]) -> Iterator[
     # Row groups of a good size, however few rows a range has.
     held: list[pl.DataFrame] = []
     for docs in ranges:
-        held.append(frame(read_ranges(repeating, "doc_id", docs, REPEATING)).sort("doc_id"))
+        held.append(frame(mapped_ranges(repeating, "doc_id", docs, REPEATING)).sort("doc_id"))
         if sum(map(len, held)) >= PART_ROWS:
             yield pl.concat(held)
             held = []

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pipeline.artifacts import KeyRange, read_range, read_ranges, table_of, uint64, write_work
+from pipeline.artifacts import KeyRange, table_of, uint64
+from pipeline.mapped import mapped_range, mapped_ranges, write_mapped
 from pipeline.stages.texts import TextsResult
 
 TEXT_IDS = pa.schema([("text_id", pa.uint64())])
@@ -26,11 +27,11 @@ class Newcomers:
 
 def find_newcomers(keys: KeyRange, texts: TextsResult, path: str, *, earlier: Sequence[str]) -> Newcomers:
     """Compare the texts of a key range with those that an earlier run had (tables of `TEXT_IDS`)."""
-    here = uint64(read_range(texts.texts, "text_id", keys, ("text_id",)), "text_id")
-    had = np.sort(uint64(read_ranges(earlier, "text_id", keys, TEXT_IDS), "text_id"))
+    here = uint64(mapped_range(texts.texts, "text_id", keys, ("text_id",))[1], "text_id")
+    had = np.sort(uint64(mapped_ranges(earlier, "text_id", keys, TEXT_IDS), "text_id"))
     new = np.setdiff1d(here, had, assume_unique=True)
     return Newcomers(
-        write_work(table_of(TEXT_IDS, here), f"{path}-texts.parquet", "text_id"),
-        write_work(table_of(TEXT_IDS, new), f"{path}-new.parquet", "text_id"),
+        write_mapped(table_of(TEXT_IDS, here), f"{path}-texts.arrow"),
+        write_mapped(table_of(TEXT_IDS, new), f"{path}-new.arrow"),
         len(had) - (len(here) - len(new)),
     )

@@ -15,8 +15,9 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import KeyRange, frame, read_ranges, read_work, write_work
+from pipeline.artifacts import KeyRange, frame
 from pipeline.kernels.overlap import shared
+from pipeline.mapped import mapped_ranges, read_mapped, write_mapped
 from pipeline.stages.clusters import LABELS
 from pipeline.stages.cutting import PASSAGE_LABELS
 from pipeline.stages.documents import BY_SOURCE
@@ -73,7 +74,8 @@ class Overlapped:
 def rank_labels(by_source: Sequence[str], kinds: Sequence[str]) -> tuple[Ranks, ...]:
     """Rank the sources, and the licences, of the parts of the documents table by their tokens."""
     parts = [
-        read_work(path, ["source", "licence", "source_hash", "licence_hash", "tokens"]) for path in by_source
+        read_mapped(path, ["source", "licence", "source_hash", "licence_hash", "tokens"])
+        for path in by_source
     ]
     rows = (
         frame(pa.concat_tables([BY_SOURCE.empty_table().select(parts[0].column_names), *parts]))
@@ -108,7 +110,7 @@ def find_overlap(
         window: tokens of the shortest passage.
     """
     key, schema = GROUPED[grain]
-    rows = frame(read_ranges(labels[grain], key, keys, schema))
+    rows = frame(mapped_ranges(labels[grain], key, keys, schema))
     if grain == "passage":
         # Every window of a passage is its own, while the tokens of neighbouring passages overlap.
         windows = pl.col("tokens") - (window - 1)
@@ -125,7 +127,7 @@ def find_overlap(
         crossing.append((ranked.kind, names.filter("crosses")["group"].n_unique()))
     empty = frame(OVERLAPS.empty_table())
     found = pl.concat([empty, *(table.select(OVERLAPS.names) for table in tables)], how="vertical_relaxed")
-    return Overlapped(write_work(found.to_arrow().cast(OVERLAPS), path), grain, tuple(crossing))
+    return Overlapped(write_mapped(found.to_arrow().cast(OVERLAPS), path), grain, tuple(crossing))
 
 
 def _between(names: pl.DataFrame, named: int) -> pl.DataFrame:
@@ -160,6 +162,6 @@ def _across(names: pl.DataFrame) -> pl.DataFrame:
 
 def merged(parts: Sequence[Overlapped]) -> pl.DataFrame:
     """The sums of all parts, in order."""
-    rows = frame(pa.concat_tables([OVERLAPS.empty_table(), *(read_work(part.path) for part in parts)]))
+    rows = frame(pa.concat_tables([OVERLAPS.empty_table(), *(read_mapped(part.path) for part in parts)]))
     keys = OVERLAPS.names[:5]
     return rows.group_by(keys).agg(pl.sum("groups", "documents", "tokens")).sort(keys, nulls_last=False)

@@ -14,10 +14,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import KeyRange, read_ranges, table_of, uint64, write_output, write_work
+from pipeline.artifacts import KeyRange, table_of, uint64, write_output
 from pipeline.config import NearConfig
 from pipeline.errors import ArtifactError
 from pipeline.kernels.union_find import unite
+from pipeline.mapped import mapped_ranges, write_mapped
 from pipeline.schemas import PAIRS
 from pipeline.stages.blocks import compare, numbers_of, read_blocks, write_texts
 from pipeline.stages.comparison import (
@@ -103,9 +104,9 @@ def verify(
         edges: tables of edges sorted by pair of blocks; sets: tables of sets sorted by block.
         routed: pairs that an earlier run compared, see `routed`.
     """
-    known = [read_ranges(routed, "blocks", (pair, pair + 1), ROUTED)] if routed else []
+    known = [mapped_ranges(routed, "blocks", (pair, pair + 1), ROUTED)] if routed else []
     blocks = read_blocks(sets, pair, near.permutations, known)
-    table = read_ranges(edges, "blocks", (pair, pair + 1), BLOCK_EDGES)
+    table = mapped_ranges(edges, "blocks", (pair, pair + 1), BLOCK_EDGES)
     ends = numbers_of(blocks, uint64(table, "left")), numbers_of(blocks, uint64(table, "right"))
     found = compare(blocks, *ends, near.floor)
     again = left_out = cut_short = np.zeros(0, np.int64)
@@ -140,7 +141,7 @@ def recall(
     rows = read_named(named, roots)
     known = np.unique(uint64(rows, "root"))
     pairs, counts = (
-        _of_roots(read_ranges(paths, "root", roots, schema), known)
+        _of_roots(mapped_ranges(paths, "root", roots, schema), known)
         for paths, schema in ((found, FOUND), (tallies, TALLIES))
     )
     counted = np.unique(uint64(counts, "root"))
@@ -190,16 +191,16 @@ def _write(
     tallies = tallies.take(pa.array(np.argsort(uint64(tallies, "root"), kind="stable")))
     total = {name: int(tallies.column(name).to_numpy().sum()) for name in _COUNTS}
     return Verified(
-        write_pair_rows(texts, found, at_floor, f"{path}-pairs.parquet"),
-        write_work(
+        write_pair_rows(texts, found, at_floor, f"{path}-pairs.arrow"),
+        write_mapped(
             table_of(MEMBER_EDGES, *(texts.text_id[end[joins]] for end in (close.left, close.right))),
-            f"{path}-edges.parquet",
+            f"{path}-edges.arrow",
         ),
-        write_similar(texts, found, f"{path}-similar.parquet"),
-        write_work(nodes.cast(NODES), f"{path}-nodes.parquet"),
-        write_work(table_of(BEST, texts.text_id[paired], best[paired]), f"{path}-best.parquet", "text_id"),
-        write_found(texts, found, f"{path}-found.parquet"),
-        write_work(tallies, f"{path}-tallies.parquet", "root"),
+        write_similar(texts, found, f"{path}-similar.arrow"),
+        write_mapped(nodes.cast(NODES), f"{path}-nodes.arrow"),
+        write_mapped(table_of(BEST, texts.text_id[paired], best[paired]), f"{path}-best.arrow"),
+        write_found(texts, found, f"{path}-found.arrow"),
+        write_mapped(tallies, f"{path}-tallies.arrow"),
         there,
         total["compared"],
         total["looked_again"],
@@ -226,7 +227,7 @@ def write_pairs(docs: KeyRange, path: str, *, pairs: Sequence[str], threshold: f
     as a link; it stands once. Nothing is written when there is no pair.
     """
     # In one piece: rows are taken from several half as fast (measured).
-    table = read_ranges(pairs, "doc_a", docs, COMPARED).combine_chunks()
+    table = mapped_ranges(pairs, "doc_a", docs, COMPARED).combine_chunks()
     a, b = uint64(table, "doc_a"), uint64(table, "doc_b")
     order = _merged(a, b)
     once = order[starts_of_runs(a[order], b[order])]

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pipeline.artifacts import END_OF_KEYS, KeyRange, open_parquet
+from pipeline.artifacts import END_OF_KEYS, KeyRange
+from pipeline.mapped import read_mapped
 from pipeline.stages.places import Places
 from pipeline.stages.scan import Segment
 
@@ -40,8 +41,7 @@ def slices(counts: Sequence[int], part_rows: int) -> Iterator[tuple[Slice, ...]]
 def first_doc(segments: Sequence[Segment], part: Sequence[Slice], places: str) -> int:
     """The smallest doc_id of a part."""
     segment = segments[part[0].item]
-    with open_parquet(f"{segment.path}/documents.parquet") as file:
-        table = file.read(["piece", "row"], use_threads=False).slice(part[0].first, 1)
+    table = read_mapped(f"{segment.path}/documents.arrow", ["piece", "row"]).slice(part[0].first, 1)
     doc_id = Places(places).doc_ids(
         segment.shard, table.column("piece").to_numpy(), table.column("row").to_numpy()
     )

@@ -11,17 +11,9 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import (
-    END_OF_KEYS,
-    KeyRange,
-    frame,
-    read_ranges,
-    table_of,
-    write_output,
-    write_work,
-)
+from pipeline.artifacts import END_OF_KEYS, KeyRange, frame, table_of, write_output
 from pipeline.errors import ArtifactError
-from pipeline.mapped import mapped_range
+from pipeline.mapped import mapped_range, mapped_ranges, write_mapped
 from pipeline.mixture import MILLION, Epochs
 from pipeline.risk import PREDICTABLE, TIERS, Evidence, bin_of
 from pipeline.schemas import BINS, PASSAGES
@@ -153,7 +145,7 @@ def write_passages(
     rows = found.cut.astype(np.uint64) << np.uint64(_ROW_BITS) | found.row.astype(np.uint64)
     edges = np.array([low for low, _ in BINS] + [END_OF_KEYS >> 1])
     return PassagesResult(
-        write_work(table_of(OCCURRENCES, rows, occurrences), path, "row"),
+        write_mapped(table_of(OCCURRENCES, rows, occurrences), path),
         most_covering(passage_id, predictable, sums["occurrences"] * tokens),
         tuple(np.histogram(sums["occurrences"], edges)[0].tolist()),
         len(first),
@@ -166,7 +158,7 @@ def write_passages(
 
 def _nothing(path: str) -> PassagesResult:
     bins = (0,) * len(BINS)
-    occurrences = write_work(OCCURRENCES.empty_table(), path, "row")
+    occurrences = write_mapped(OCCURRENCES.empty_table(), path)
     return PassagesResult(occurrences, (), bins, 0, 0, 0, 0, bins, bins)
 
 
@@ -207,7 +199,7 @@ def _of_labels(
     if not exposing.labelled:
         weight = passages["occurrences"] * exposing.epochs.rest
         return np.zeros(len(weight), np.int64), weight
-    labels = frame(read_ranges([c.labels for c in cuts], "passage_id", keys, PASSAGE_LABELS))
+    labels = frame(mapped_ranges([c.labels for c in cuts], "passage_id", keys, PASSAGE_LABELS))
     epochs = pl.Series("epochs", exposing.epochs.of(labels["source"].to_numpy()))
     of_labels = (
         labels.with_columns(epochs * labels["places"])

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_work, table_of, write_work
+from pipeline.artifacts import table_of
+from pipeline.mapped import read_mapped, write_mapped
 from pipeline.stages.inputs import Shard
 
 PIECES = pa.schema([("shard", pa.int64()), ("first_doc", pa.uint64()), ("rows", pa.int64())])
@@ -32,14 +33,14 @@ def write_places(shards: Sequence[Shard], piece_rows: Sequence[Sequence[int]], p
             counts.append(n)
             rows_before += n
     columns = np.array(numbers, np.int64), np.array(first_docs, np.uint64), np.array(counts, np.int64)
-    return write_work(table_of(PIECES, *columns), path)
+    return write_mapped(table_of(PIECES, *columns), path)
 
 
 class Places:
     """The doc_id of a piece's first row, by shard. 24 bytes a piece of the corpus."""
 
     def __init__(self, path: str) -> None:
-        table = read_work(path)
+        table = read_mapped(path)
         self._first_doc = table.column("first_doc").to_numpy()
         self._rows = table.column("rows").to_numpy()
         shards = table.column("shard").to_numpy()

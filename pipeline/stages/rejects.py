@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from pipeline.artifacts import PART_ROWS, frame, read_work, write_output
+from pipeline.artifacts import PART_ROWS, frame, write_output
 from pipeline.errors import InputError
+from pipeline.mapped import read_mapped
 from pipeline.schemas import REJECTS
 from pipeline.stages.inputs import InputFile, Shard
 from pipeline.stages.places import Places
@@ -73,7 +74,7 @@ def write_rejects(
 def first_reject(shards: Sequence[Shard], results: Sequence[ScanResult]) -> str:
     """The first rejected row, in words; there is one."""
     shard, result = next(pair for pair in zip(shards, results, strict=True) if pair[1].rejected)
-    row = read_work(result.rejects).slice(0, 1).to_pylist()[0]
+    row = read_mapped(result.rejects).slice(0, 1).to_pylist()[0]
     piece = shard.pieces[row["piece"]]
     place = (
         f"row {row['row']}"
@@ -88,7 +89,7 @@ def _one_line(error: InputError) -> str:
 
 
 def _rejected(shard: Shard, result: ScanResult, places: Places) -> pl.DataFrame:
-    table = read_work(result.rejects)
+    table = read_mapped(result.rejects)
     piece, row = table.column("piece").to_numpy(), table.column("row").to_numpy()
     doc_id = places.doc_ids(shard.number, piece, row)
     rows = frame(table)

@@ -18,13 +18,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.artifacts import KeyRange, read_range, table_of, uint64, write_work
+from pipeline.artifacts import KeyRange, table_of, uint64
 from pipeline.composing import nfkc
 from pipeline.errors import InputChangedError, InputError
 from pipeline.kernels import scan as kernel
 from pipeline.kernels.buffers import binary_rows, rows_of_binary, text_buffers
 from pipeline.kernels.minimizers import Anchors, room, roomier, sampler
 from pipeline.label_hashes import label_hashes
+from pipeline.mapped import mapped_range, write_mapped
 from pipeline.readers.formats import read
 from pipeline.readers.rows import Columns, Rows
 from pipeline.stages.anchors import MOST_ANCHORS, joined_anchors, write_anchors
@@ -314,12 +315,11 @@ class _Segments:
                 counts = np.concatenate(self.anchor_counts)
                 anchors = write_anchors(texts, joined_anchors(self.anchors), counts, path)
             order = np.argsort(texts.column("text_id").to_numpy(), kind="stable")
-            write_work(pa.concat_tables(self.documents), path / "documents.parquet")
-            write_work(texts.take(pa.array(order)), path / "texts.parquet", "text_id")
-            write_work(
+            write_mapped(pa.concat_tables(self.documents), path / "documents.arrow")
+            write_mapped(texts.take(pa.array(order)), path / "texts.arrow")
+            write_mapped(
                 _bands(texts.column("text_id").to_numpy(), np.concatenate(self.keys)),
-                path / "bands.parquet",
-                "key",
+                path / "bands.arrow",
             )
             if self.bodies is not None:
                 self.bodies.write(path)
@@ -374,7 +374,7 @@ def scan(shard: Shard, parameters: ScanParameters, folder: str, reject_bad_files
     table = pa.Table.from_pylist(
         [dict(zip(REJECTED.names, reject, strict=True)) for reject in rejects], REJECTED
     )
-    return replace(result, rejects=write_work(table, Path(folder) / "rejects.parquet"))
+    return replace(result, rejects=write_mapped(table, Path(folder) / "rejects.arrow"))
 
 
 def sketches_of(
@@ -384,7 +384,7 @@ def sketches_of(
     distinct, place = np.unique(wanted, return_inverse=True)
     rows = np.zeros((len(distinct), permutations), np.uint8)
     for segment in segments:
-        table = read_range(f"{segment.path}/texts.parquet", "text_id", keys, ("sketch",))
+        table = mapped_range(f"{segment.path}/texts.arrow", "text_id", keys, ("sketch",))[1]
         text_id = uint64(table, "text_id")
         at = np.searchsorted(text_id, distinct)
         here = np.flatnonzero(at < len(text_id))

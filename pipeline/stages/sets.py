@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_ranges, uint64
+from pipeline.artifacts import uint64
 from pipeline.composing import nfkc
 from pipeline.errors import InputChangedError
 from pipeline.kernels import sets as kernel
 from pipeline.kernels.buffers import binary_of, text_buffers
 from pipeline.kernels.scan import Tokeniser, roomier, tokeniser
 from pipeline.kernels.tokens import NEEDS_NFKC
-from pipeline.mapped import write_mapped
+from pipeline.mapped import mapped_ranges, write_mapped
 from pipeline.readers.formats import read
 from pipeline.readers.rows import Rows
 from pipeline.stages.bodies import other_texts, read_shard
@@ -202,7 +202,7 @@ def wanted_of_shard(shard: Shard, located: Places, wanted: Sequence[str], permut
     """The wanted texts whose documents are in a shard, by doc_id."""
     firsts, counts = located.first_docs(shard.number), located.rows(shard.number)
     span = int(firsts[0]), int(firsts[-1]) + int(counts[-1])
-    table = read_ranges(wanted, "doc_id", span, wanted_schema(permutations))
+    table = mapped_ranges(wanted, "doc_id", span, wanted_schema(permutations))
     return table.take(pa.array(np.argsort(uint64(table, "doc_id"))))
 
 

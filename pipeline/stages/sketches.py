@@ -18,8 +18,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import KeyRange, read_ranges, table_of, uint64, write_work
+from pipeline.artifacts import KeyRange, table_of, uint64
 from pipeline.kernels.buffers import binary_rows, rows_of_binary
+from pipeline.mapped import mapped_ranges, write_mapped
 from pipeline.sketching import estimated, least_estimate
 from pipeline.stages.candidates import EDGES, among, distinct_edges
 from pipeline.stages.components import EDGE_ENDS, write_forest
@@ -59,14 +60,14 @@ def attach_left(
     keys: KeyRange, path: str, *, segments: Sequence[Segment], candidates: Sequence[str], permutations: int
 ) -> str:
     """Merge equal edges whose left end lies in a key range and attach that end's sketch."""
-    edges = read_ranges(candidates, "left", keys, EDGES)
+    edges = mapped_ranges(candidates, "left", keys, EDGES)
     left, right, times = distinct_edges(
         uint64(edges, "left"), uint64(edges, "right"), edges.column("times").to_numpy()
     )
     sketches = sketches_of(segments, keys, permutations, left)
     order = np.argsort(right, kind="stable")
     columns = right[order], left[order], times[order], binary_rows(sketches[order])
-    return write_work(table_of(half_joined_schema(permutations), *columns), path, "right")
+    return write_mapped(table_of(half_joined_schema(permutations), *columns), path)
 
 
 def estimates(one: NDArray[np.uint8], two: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -93,8 +94,8 @@ def filter_right(
     Args:
         half_joined: edges, or how they differ from an earlier run's. earlier: what that proposed.
     """
-    table = read_ranges(half_joined, "right", keys, half_joined_schema(permutations))
-    before = read_ranges(earlier, "right", keys, PROPOSED)
+    table = mapped_ranges(half_joined, "right", keys, half_joined_schema(permutations))
+    before = mapped_ranges(earlier, "right", keys, PROPOSED)
     order = np.lexsort((uint64(table, "left"), uint64(table, "right")))
     table = table.take(pa.array(order))
     known, place = _matched(before, table)
@@ -114,10 +115,10 @@ def filter_right(
     right, left, times, near = proposed
     left, right = left[near], right[near]
     return Survivors(
-        write_work(table_of(EDGE_ENDS, left, right), f"{path}-edges.parquet", "right"),
-        write_forest(left, right, f"{path}-forest.parquet"),
-        write_edge_sums(left, right, f"{path}-sums.parquet"),
-        write_work(table_of(PROPOSED, *proposed), f"{path}-proposed.parquet", "right"),
+        write_mapped(table_of(EDGE_ENDS, left, right), f"{path}-edges.arrow"),
+        write_forest(left, right, f"{path}-forest.arrow"),
+        write_edge_sums(left, right, f"{path}-sums.arrow"),
+        write_mapped(table_of(PROPOSED, *proposed), f"{path}-proposed.arrow"),
         int(times.sum()),
         len(times),
         len(left),

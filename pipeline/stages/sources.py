@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from pipeline.artifacts import frame, read_work, write_output
+from pipeline.artifacts import frame, read_output, write_output
 from pipeline.config import MixtureConfig
+from pipeline.mapped import read_mapped
 from pipeline.mixture import MILLION, Epochs
 from pipeline.readers.wording import printable
 from pipeline.schemas import SOURCE_OVERLAP, SOURCES
@@ -24,7 +25,7 @@ _LABEL = ["source", "licence", "source_hash", "licence_hash"]
 def sums_of_sources(parts: Sequence[DocumentsResult]) -> pl.DataFrame:
     """The sums of all parts of the documents table, by source and licence."""
     # A corpus without a document has no parts, and still a summary.
-    tables = [BY_SOURCE.empty_table(), *(read_work(part.by_source).cast(BY_SOURCE) for part in parts)]
+    tables = [BY_SOURCE.empty_table(), *(read_mapped(part.by_source).cast(BY_SOURCE) for part in parts)]
     rows = frame(pa.concat_tables(tables)).sort(_LABEL, nulls_last=False, maintain_order=True)
     sums = rows.group_by(_LABEL, maintain_order=True).agg(pl.exclude(*_LABEL, "exposed_tokens").sum())
     # Floats, added in the order of the parts.
@@ -44,7 +45,7 @@ def write_sources(
             source. passages: whether they were looked for.
     """
     tokens = pl.max_horizontal(pl.col("tokens"), pl.lit(1))
-    counted = pa.concat_tables([DISTINCT.empty_table(), *(read_work(part.by_label) for part in texts)])
+    counted = pa.concat_tables([DISTINCT.empty_table(), *(read_mapped(part.by_label) for part in texts)])
     distinct = frame(counted).group_by(source_hash="source", licence_hash="licence").agg(pl.sum("texts"))
     rows = sums.join(distinct, ["source_hash", "licence_hash"], "left", maintain_order="left")
     table = rows.select(
@@ -75,7 +76,7 @@ def write_sources(
 
 def notes_on_mixture(mixture: MixtureConfig, path: str) -> list[str]:
     """What about a mixture does not fit the sources table at `path`, in sentences."""
-    rows = frame(read_work(path)).group_by("source").agg(pl.sum("documents"))
+    rows = frame(read_output(path)).group_by("source").agg(pl.sum("documents"))
     found = set(rows["source"].drop_nulls())
     named = mixture.epochs if mixture.weights is None else mixture.weights
     notes = []

@@ -15,19 +15,10 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import (
-    KeyRange,
-    frame,
-    read_ranges,
-    read_work,
-    table_of,
-    uint64,
-    write_output,
-    write_work,
-)
+from pipeline.artifacts import KeyRange, frame, read_output, table_of, uint64, write_output
 from pipeline.kernels.cover import covers
 from pipeline.kernels.sorted_keys import members
-from pipeline.mapped import mapped_range, read_mapped
+from pipeline.mapped import mapped_range, mapped_ranges, read_mapped, write_mapped
 from pipeline.schemas import BINS, SPANS
 from pipeline.schemas import PLACES as OUTPUT
 from pipeline.stages.cutting import Cut
@@ -95,11 +86,11 @@ def write_spans(
     ).combine_chunks()
     before = np.cumsum([0, *(len(piece) for piece, _ in pieces)])
     shown = [at + first for (_, at), first in zip(pieces, before[:-1], strict=True)]
-    first_places = write_work(_first_places(rows, shown), f"{path}-top.parquet")
-    repeating = f"{path}-texts.parquet"
+    first_places = write_mapped(_first_places(rows, shown), f"{path}-top.arrow")
+    repeating = f"{path}-texts.arrow"
     if not len(rows):
         nothing = (0,) * len(_EDGES)
-        texts = write_work(REPEATING.empty_table(), repeating, "text_id")
+        texts = write_mapped(REPEATING.empty_table(), repeating)
         return SpansResult(texts, first_places, nothing, nothing, 0)
     write_output(SPANS, rows, output)
     doc_id = uint64(rows, "doc_id")
@@ -117,7 +108,7 @@ def write_spans(
     most = np.maximum.reduceat(of_row, starts)
     table = table_of(REPEATING, *(c[order] for c in (text_id, doc_id[starts], covered, most)))
     return SpansResult(
-        write_work(table, repeating, "text_id"),
+        write_mapped(table, repeating),
         first_places,
         tuple((copies @ in_tokens).tolist()),
         tuple((copies @ in_bytes).tolist()),
@@ -132,7 +123,7 @@ def _occurrences(
     if not here:
         return
     rows = rows_of_cut(here[0])[0], rows_of_cut(here[-1])[1]
-    known = read_ranges(occurrences, "row", rows, OCCURRENCES)
+    known = mapped_ranges(occurrences, "row", rows, OCCURRENCES)
     of_cut, row = cut_of_row(uint64(known, "row")), row_in_cut(uint64(known, "row"))
     # Of one cut they come in order: ranges of passages do, and rows of a range.
     sizes = np.bincount(of_cut - here[0], minlength=here[-1] - here[0] + 1)
@@ -187,8 +178,8 @@ def write_places(tops: Sequence[str], inputs: str, path: str) -> int:
     Args:
         tops: of each part, in order. inputs: the inputs table.
     """
-    rows = frame(pa.concat_tables([TOP.empty_table(), *(read_work(part) for part in tops)]))
-    uris = frame(read_work(inputs, ["file_id", "uri"]))
+    rows = frame(pa.concat_tables([TOP.empty_table(), *(read_mapped(part) for part in tops)]))
+    uris = frame(read_output(inputs, ["file_id", "uri"]))
     table = (
         rows.group_by("passage_id", maintain_order=True)
         .head(PLACES_LISTED)

@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from pipeline.artifacts import frame, read_work, write_output
+from pipeline.artifacts import frame, write_output
 from pipeline.config import NearConfig
+from pipeline.mapped import read_mapped
 from pipeline.mixture import Epochs
 from pipeline.recall import Findable, detection, estimate
 from pipeline.risk import TIERS, Evidence
@@ -27,7 +28,9 @@ Figures = dict[str, tuple[float | None, str]]  # value and unit by name
 
 def _merged(paths: Sequence[str], schema: pa.Schema, by: Sequence[str]) -> pl.DataFrame:
     # A corpus without a document has no parts, and still a summary.
-    rows = frame(pa.concat_tables([schema.empty_table(), *(read_work(path).cast(schema) for path in paths)]))
+    rows = frame(
+        pa.concat_tables([schema.empty_table(), *(read_mapped(path).cast(schema) for path in paths)])
+    )
     return rows.group_by(by).agg(pl.exclude(by).sum()).sort(by, nulls_last=False)
 
 

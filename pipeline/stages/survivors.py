@@ -23,9 +23,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import KeyRange, table_of, uint64, write_work
+from pipeline.artifacts import KeyRange, table_of, uint64
 from pipeline.kernels.sorted_keys import members
-from pipeline.mapped import mapped_range
+from pipeline.mapped import mapped_range, write_mapped
 from pipeline.stages.anchors import pair_order
 from pipeline.stages.runs import alike, alone, run_starts
 from pipeline.stages.scan import Segment
@@ -105,7 +105,7 @@ def find_survivors(
         told |= np.repeat(np.array(known), lengths)
     place = segment[told] << np.uint64(_SEGMENT_BITS) | row[told] << np.uint64(_KIND_BITS)
     found = np.sort(place | kinds[told].astype(np.uint64))
-    return Survivors(write_work(table_of(SURVIVORS, found), path, "survivor"), len(gram), len(found))
+    return Survivors(write_mapped(table_of(SURVIVORS, found), path), len(gram), len(found))
 
 
 def _rows(segment: Segment, keys: KeyRange) -> _Rows:

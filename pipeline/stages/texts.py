@@ -16,7 +16,8 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import KeyRange, read_range, read_work, table_of, write_work
+from pipeline.artifacts import KeyRange, table_of
+from pipeline.mapped import mapped_range, read_mapped, write_mapped
 from pipeline.mixture import Epochs
 from pipeline.stages.places import Places
 from pipeline.stages.runs import starts_of_runs
@@ -94,7 +95,7 @@ def _documents(segments: Sequence[Segment], places: Places, keys: KeyRange) -> _
     # In order of (text_id, doc_id): segments come in doc_id order and the sort is stable.
     columns: list[list[NDArray[np.generic]]] = [[] for _ in range(8)]
     for segment in segments:
-        table = read_range(f"{segment.path}/texts.parquet", "text_id", keys, _READ)
+        table = mapped_range(f"{segment.path}/texts.arrow", "text_id", keys, _READ)[1]
         *hashes, piece, row, n_tokens = (table.column(c).to_numpy() for c in _READ)
         doc_id = places.doc_ids(segment.shard, piece, row)
         for column, part in zip(columns, (*hashes, doc_id, n_tokens), strict=True):
@@ -167,12 +168,12 @@ def group_texts(
     labels = _labels(found, starts, group, repeated)
     by_doc = labels.take(pa.array(np.argsort(labels.column("doc_id").to_numpy(), kind="stable")))
     return TextsResult(
-        write_work(texts, f"{path}-texts.parquet", "text_id"),
-        write_work(copies, f"{path}-copies.parquet", "text_id"),
-        _write_repeats(found, starts, sizes, repeated, f"{path}-repeats.parquet"),
-        write_work(by_doc, f"{path}-labels.parquet", "doc_id"),
-        write_work(labels, f"{path}-by-text.parquet", "text_id"),
-        write_work(_by_label(found, labels, sizes[group] == 1), f"{path}-distinct.parquet"),
+        write_mapped(texts, f"{path}-texts.arrow"),
+        write_mapped(copies, f"{path}-copies.arrow"),
+        _write_repeats(found, starts, sizes, repeated, f"{path}-repeats.arrow"),
+        write_mapped(by_doc, f"{path}-labels.arrow"),
+        write_mapped(labels, f"{path}-by-text.arrow"),
+        write_mapped(_by_label(found, labels, sizes[group] == 1), f"{path}-distinct.arrow"),
         len(starts),
         collisions,
     )
@@ -188,7 +189,7 @@ def _write_repeats(
     copies = np.zeros(len(found.doc_id), np.int64)
     copies[starts] = sizes
     by_doc = repeated[np.argsort(found.doc_id[repeated])]
-    return write_work(table_of(REPEATS, found.doc_id[by_doc], copies[by_doc]), path, "doc_id")
+    return write_mapped(table_of(REPEATS, found.doc_id[by_doc], copies[by_doc]), path)
 
 
 def _labels(
@@ -231,6 +232,6 @@ def _nodes(found: _Documents, starts: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 def tokens_of_sources(segment: Segment, *, sources: Sequence[int]) -> dict[int, int]:
     """Tokens of some sources (hashes, ascending) in a segment."""
-    table = read_work(f"{segment.path}/texts.parquet", ["source", "n_tokens"])
+    table = read_mapped(f"{segment.path}/texts.arrow", ["source", "n_tokens"])
     source, n_tokens = table.column("source").to_numpy(), table.column("n_tokens").to_numpy()
     return {wanted: int(n_tokens[source == np.uint64(wanted)].sum()) for wanted in sources}

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import KeyRange, read_ranges, table_of, uint64, write_work
+from pipeline.artifacts import KeyRange, table_of, uint64
 from pipeline.composing import composed
 from pipeline.kernels import unitigs as kernel
 from pipeline.kernels.buffers import text_buffers
@@ -29,7 +29,7 @@ from pipeline.kernels.predictable import most_period
 from pipeline.kernels.scan import roomier, tokeniser
 from pipeline.kernels.sorted_keys import members
 from pipeline.kernels.windows import Runs, Stretches, places
-from pipeline.mapped import mapped_range, read_mapped
+from pipeline.mapped import mapped_range, mapped_ranges, read_mapped, write_mapped
 from pipeline.stages.hashed import CHANGED, FLAGS, LIVE, MANY
 from pipeline.stages.runs import alike, alone, run_starts
 from pipeline.stages.windows import Chunk
@@ -75,7 +75,7 @@ def judge_windows(
     new = np.flatnonzero(known != rows.state & FLAGS)
     place = number[new] << np.uint64(_CHUNK_BITS) | rows.slot[new].astype(np.uint64) << np.uint64(_FLAG_BITS)
     judged = np.sort(place | known[new].astype(np.uint64))
-    return write_work(table_of(JUDGED, judged), path, "window"), len(known)
+    return write_mapped(table_of(JUDGED, judged), path), len(known)
 
 
 def _rows(chunk: Chunk, keys: KeyRange) -> Iterator[_Rows]:
@@ -115,7 +115,9 @@ def _known(rows: _Rows) -> NDArray[np.uint8]:
 def judged_of(number: int, judged: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """Of a chunk, the slots about whose windows something else is known than was, and what."""
     span = number << _CHUNK_BITS, (number + 1) << _CHUNK_BITS
-    found = uint64(read_ranges(judged, "window", span, JUDGED), "window") & np.uint64((1 << _CHUNK_BITS) - 1)
+    found = uint64(mapped_ranges(judged, "window", span, JUDGED), "window") & np.uint64(
+        (1 << _CHUNK_BITS) - 1
+    )
     slots = (found >> np.uint64(_FLAG_BITS)).astype(np.int64)
     return slots, (found & np.uint64(FLAGS)).astype(np.uint8)
 

@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_work, table_of, uint64, write_work
+from pipeline.artifacts import table_of, uint64
+from pipeline.mapped import read_mapped, write_mapped
 from pipeline.stages.runs import starts_of_runs
 
 UNITS = pa.schema([("root", pa.uint64()), ("fingerprint", pa.uint64())])
@@ -36,7 +37,7 @@ def write_edge_sums(left: NDArray[np.uint64], right: NDArray[np.uint64], path: s
     starts = starts_of_runs(right)
     hashes = _mixed(_mixed(left) + right)
     sums = np.add.reduceat(hashes, starts) if len(starts) else hashes
-    return write_work(table_of(EDGE_SUMS, right[starts], sums), path)
+    return write_mapped(table_of(EDGE_SUMS, right[starts], sums), path)
 
 
 def fingerprints(
@@ -55,7 +56,7 @@ def fingerprints(
     # Inverted, so that a text and an edge are never hashed alike.
     hashes = _mixed(_mixed(~nodes) + tokens.astype(np.uint64))
     for path in sums:
-        table = read_work(path)
+        table = read_mapped(path)
         hashes[np.searchsorted(nodes, uint64(table, "right"))] += uint64(table, "sum")
     found = np.zeros(components, np.uint64)
     np.add.at(found, component, hashes)
@@ -66,7 +67,7 @@ def known_units(
     roots: NDArray[np.uint64], found: NDArray[np.uint64], earlier: Sequence[str]
 ) -> NDArray[np.bool_]:
     """Which components (the roots sorted, and their fingerprints) stand in tables of an earlier run."""
-    table = pa.concat_tables([UNITS.empty_table(), *(read_work(path) for path in earlier)])
+    table = pa.concat_tables([UNITS.empty_table(), *(read_mapped(path) for path in earlier)])
     at = np.searchsorted(roots, uint64(table, "root"))
     inside = np.flatnonzero(at < len(roots))
     at, table = at[inside], table.take(pa.array(inside))

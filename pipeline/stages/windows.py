@@ -19,10 +19,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_ranges, table_of, uint64, write_work
+from pipeline.artifacts import table_of, uint64
 from pipeline.kernels.anchored import survive
 from pipeline.kernels.minimizers import sampler
-from pipeline.mapped import read_mapped, write_mapped
+from pipeline.mapped import mapped_ranges, read_mapped, write_mapped
 from pipeline.stages.bodies import bodies_of
 from pipeline.stages.chosen import (
     CHOSEN,
@@ -150,8 +150,8 @@ class _Segment:
     def flush(self) -> None:
         """Write what is held, if anything."""
         if self.held:
-            path = f"{self.path}-{len(self.written):04d}-stretches.parquet"
-            self.written.append(write_work(pa.concat_tables(self.held), path))
+            path = f"{self.path}-{len(self.written):04d}-stretches.arrow"
+            self.written.append(write_mapped(pa.concat_tables(self.held), path, packed=True))
         self.held, self.held_bytes = [], 0
 
     def chunk(self) -> Chunk:
@@ -220,7 +220,7 @@ def read_stretches(
     def waiting() -> Iterator[Wanted]:
         for number, segment, known in segments:
             found = _Segment(segment, known, located, f"{path}-{len(chunks):04d}")
-            told = uint64(read_ranges(survivors, "survivor", survivors_of(number), SURVIVORS), "survivor")
+            told = uint64(mapped_ranges(survivors, "survivor", survivors_of(number), SURVIVORS), "survivor")
             if found.choose(told, whole, repeats):
                 wanted = found.wanted(parameters.passage_tokens)
                 if wanted is not None:

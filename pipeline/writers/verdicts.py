@@ -9,7 +9,7 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_work, uint64
+from pipeline.artifacts import read_output, uint64
 
 Range = tuple[int, int]
 T = TypeVar("T")
@@ -111,10 +111,10 @@ class Verdicts:
         if number == self._held:
             return
         part = self._parts[number]
-        table = read_work(part.documents, ["doc_id", "keep"])
+        table = read_output(part.documents, ["doc_id", "keep"])
         self._doc_id, self._keep = uint64(table, "doc_id"), np.asarray(table.column("keep"))
         names = ["doc_id", "byte_start", "byte_end"]
-        self._cuts = None if part.cuts is None else read_work(part.cuts, names)
+        self._cuts = None if part.cuts is None else read_output(part.cuts, names)
         self._held = number
 
     def _add_cuts(self, low: int, high: int, cuts: dict[int, list[Range]]) -> None:

@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import pyarrow as pa
 
-from pipeline.artifacts import KeyRange, key_ranges, read_work, write_output
+from pipeline.artifacts import KeyRange, key_ranges, read_output, write_output
 from pipeline.config import NearConfig
 from pipeline.mapped import read_mapped
 from pipeline.mixture import Epochs
@@ -51,7 +51,7 @@ def rows_of(path: str | Path, columns: Sequence[str] | None = None) -> list[dict
 
 def table_at(path: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
     """A table of a run, in either of the two formats of its files."""
-    return (read_mapped if str(path).endswith(".arrow") else read_work)(path, columns)
+    return (read_output if Path(path).read_bytes()[:4] == b"PAR1" else read_mapped)(path, columns)
 
 
 def all_rows(paths: Sequence[str], columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
@@ -123,7 +123,7 @@ def scanned(
         pieces,
         results,
         tuple(segment for result in results for segment in result.segments),
-        write_places(pieces, [result.piece_rows for result in results], str(folder / "places.parquet")),
+        write_places(pieces, [result.piece_rows for result in results], str(folder / "places.arrow")),
         parameters,
         {doc(i, row): text for i, held in enumerate(by_name.values()) for row, text in enumerate(held)},
         epochs,

@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.artifacts import write_work
 from pipeline.label_hashes import name_hash
+from pipeline.mapped import write_mapped
 from pipeline.schemas import BINS
 from pipeline.stages.documents import BY_COPIES, BY_SOURCE, DocumentsResult
 
@@ -30,8 +30,8 @@ def part(
         for grain, n, documents in copies
     ]
     by_source = [_sums({"source": name} | counts) for name, counts in sources.items()]
-    copied = write_work(pa.Table.from_pylist(by_copies, BY_COPIES), folder / f"copies-{number}")
-    sourced = write_work(pa.Table.from_pylist(by_source, BY_SOURCE), folder / f"sources-{number}")
+    copied = write_mapped(pa.Table.from_pylist(by_copies, BY_COPIES), folder / f"copies-{number}")
+    sourced = write_mapped(pa.Table.from_pylist(by_source, BY_SOURCE), folder / f"sources-{number}")
     return DocumentsResult("", copied, sourced, 0, NOTHING, NOTHING, 0.0)
 
 

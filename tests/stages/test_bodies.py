@@ -38,7 +38,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corpus]:
 
 def _firsts(corpus: Corpus, segment: Any) -> dict[int, str]:
     """The documents of a segment whose texts are kept: of those with a token the first of each."""
-    places, table = Places(corpus.places), table_at(f"{segment.path}/documents.parquet")
+    places, table = Places(corpus.places), table_at(f"{segment.path}/documents.arrow")
     columns = (table.column(name).to_numpy() for name in ("piece", "row"))
     found: dict[int, str] = {}
     for number in places.doc_ids(segment.shard, *columns).tolist():

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.artifacts import END_OF_KEYS, key_ranges, table_of, write_work
+from pipeline.artifacts import END_OF_KEYS, key_ranges, table_of
+from pipeline.mapped import write_mapped
 from pipeline.schemas import CLUSTERS
 from pipeline.stages.clusters import LABELS, SIMILARITIES, TOTALS, find_clusters, write_clusters
 from pipeline.stages.pairs import MEMBER_EDGES, NODES, Verified
@@ -37,9 +38,9 @@ def _verified(
     counts = [np.array([facts[node][i] for node in nodes], np.int64) for i in (2, 3)]
     return Verified(
         "",
-        write_work(table_of(MEMBER_EDGES, left, right), folder / f"e{number}"),
+        write_mapped(table_of(MEMBER_EDGES, left, right), folder / f"e{number}"),
         "",
-        write_work(table_of(NODES, *columns, *counts), folder / f"n{number}"),
+        write_mapped(table_of(NODES, *columns, *counts), folder / f"n{number}"),
         "",
         "",
         "",
@@ -163,7 +164,7 @@ def _hand_written(folder: Path) -> dict[str, list[str]]:
         ],
     }
     return {
-        name: [write_work(table, folder / f"{name}{i}", "cluster_id") for i, table in enumerate(held)]
+        name: [write_mapped(table, folder / f"{name}{i}") for i, table in enumerate(held)]
         for name, held in tables.items()
     }
 

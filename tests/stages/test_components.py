@@ -13,7 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.artifacts import END_OF_KEYS, KeyRange, key_ranges, read_work, table_of, write_work
+from pipeline.artifacts import END_OF_KEYS, KeyRange, key_ranges, table_of
+from pipeline.mapped import read_mapped, write_mapped
 from pipeline.stages import components as stage
 from pipeline.stages.components import (
     Plan,
@@ -89,7 +90,7 @@ def _texts(folder: Path, tokens: dict[int, int], keys: Sequence[KeyRange]) -> li
         n = np.array([tokens[text_id] for text_id in ids], np.int64)
         numbers, one = np.array(ids, np.uint64), np.ones_like(n)
         table = table_of(TEXTS, numbers, numbers, one, n, one)
-        path = write_work(table, folder / f"texts-{i}", "text_id")
+        path = write_mapped(table, folder / f"texts-{i}")
         results.append(TextsResult(path, "", "", "", "", "", len(ids), 0))
     return results
 
@@ -101,9 +102,9 @@ def _plan(folder: Path, edges: Sequence[Edge], tokens: dict[int, int], parts: in
 
 
 def _blocks(made: Plan) -> dict[int, int]:
-    labels = read_work(made.labels)
+    labels = read_mapped(made.labels)
     node, root = (labels.column(name).to_numpy() for name in ("text_id", "root"))
-    return dict(zip(node.tolist(), block_of(node, root, read_work(made.cuts)).tolist(), strict=True))
+    return dict(zip(node.tolist(), block_of(node, root, read_mapped(made.cuts)).tolist(), strict=True))
 
 
 @given(EDGES, st.integers(1, 9), st.data())
@@ -226,7 +227,7 @@ def test_wanted_texts_are_those_of_the_documents_they_are_read_from(families: Fi
     there, texts = placed(families), families.corpus.texts
     roots = {node: component[0] for component in _partition(_kept(families)) for node in component}
     for part in there.assigned:
-        assert read_work(part.wanted).schema.equals(wanted_schema(NEAR.permutations))
+        assert read_mapped(part.wanted).schema.equals(wanted_schema(NEAR.permutations))
         rows = rows_of(part.wanted)
         assert [row["doc_id"] for row in rows] == sorted(row["doc_id"] for row in rows)
         for row in rows:

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.artifacts import END_OF_KEYS, table_of, write_work
+from pipeline.artifacts import END_OF_KEYS, table_of
 from pipeline.label_hashes import name_hash
+from pipeline.mapped import write_mapped
 from pipeline.mixture import MILLION
 from pipeline.recall import detection
 from pipeline.schemas import DOCUMENTS
@@ -183,7 +184,7 @@ def test_recall_counts_texts_with_a_partner_at_their_best_similarity(audited: Co
 def _table(schema: pa.Schema, rows: list[tuple[Any, ...]], path: Path, key: str) -> str:
     columns = list(zip(*rows, strict=True)) or [()] * len(schema)
     arrays = [pa.array(list(column), field.type) for column, field in zip(columns, schema, strict=True)]
-    return write_work(table_of(schema, *arrays), path, key)
+    return write_mapped(table_of(schema, *arrays), path)
 
 
 CLUSTER = (5, 2, 2, 1, 1)  # of the members below: cluster_id, documents, texts, representative, copies

@@ -17,8 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.artifacts import read_work, write_output, write_work
+from pipeline.artifacts import write_output
 from pipeline.errors import InputChangedError
+from pipeline.mapped import read_mapped, write_mapped
 from pipeline.readers.rows import Columns
 from pipeline.schemas import CLUSTERS, EXAMPLES
 from pipeline.stages import examples as stage
@@ -93,7 +94,7 @@ CLUSTER = st.builds(
 def test_largest_and_loosest_clusters_are_chosen(rows: list[Row], parts: int) -> None:
     with TemporaryDirectory() as folder:
         path, doc_ids = choose_examples(_clusters(rows, Path(folder), parts), f"{folder}/chosen")
-        table = read_work(path)
+        table = read_mapped(path)
         assert table.schema.equals(CHOSEN)
         assert columns_of(table, *CHOSEN.names) == _defined(rows)
         assert list(doc_ids) == sorted(number for _, number, _ in _defined(rows))
@@ -132,7 +133,7 @@ def _of_paths(paths: Sequence[str]) -> list[Row]:
 
 def _read(corpus: Corpus, doc_ids: Sequence[int], folder: Path) -> list[Row]:
     paths = _written(corpus, doc_ids, folder)
-    assert all(read_work(path).schema.equals(TEXTS) for path in paths)
+    assert all(read_mapped(path).schema.equals(TEXTS) for path in paths)
     assert all(rows_of(path) for path in paths)
     return _of_paths(paths)
 
@@ -294,14 +295,14 @@ def test_examples_are_the_chosen_documents_with_their_texts(tmp_path: Path) -> N
         [(doc(1, 3), "/b", None, None, 9, "near", "2")],
     ]
     paths = [
-        write_work(
+        write_mapped(
             pa.Table.from_pylist([dict(zip(TEXTS.names, row, strict=True)) for row in rows], TEXTS),
             tmp_path / f"texts-{i}",
         )
         for i, rows in enumerate(texts)
     ]
     path = str(tmp_path / "examples.parquet")
-    assert write_examples(write_work(table, tmp_path / "chosen"), paths, path) == 3
+    assert write_examples(write_mapped(table, tmp_path / "chosen"), paths, path) == 3
     assert [tuple(row.values()) for row in rows_of(path)] == [
         (5, doc(1, 3), "/b", 3, None, None, 1.0, 9, "near"),
         (5, doc(2, 0), "/c", 0, "i", None, 0.25, 3, "far"),

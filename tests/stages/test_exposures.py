@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.artifacts import key_ranges, read_work, uint64, write_work
+from pipeline.artifacts import key_ranges, uint64
+from pipeline.mapped import read_mapped, write_mapped
 from pipeline.stages.clusters import MEMBERS
 from pipeline.stages.comparison import SIMILAR
 from pipeline.stages.exposures import EXPOSED, LINKS, expose, gather, nodes_schema
@@ -115,7 +116,7 @@ def _similarity(held: Near, cluster: list[Text], one: Text, two: Text, most: int
 def _table(schema: pa.Schema, rows: list[tuple[Any, ...]], path: Path, key: str) -> str:
     ordered = sorted(rows, key=lambda row: row[schema.names.index(key)])
     table = pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in ordered], schema)
-    return write_work(table, path, key)
+    return write_mapped(table, path)
 
 
 class Tables(NamedTuple):
@@ -148,7 +149,7 @@ def _written(held: Near, folder: Path, files: int) -> Tables:
     known_texts = [(each.text_id, 0, 1, 1, each.weight) for each in [*texts, *rest]]
     sketches = [(each.text_id, *(0,) * 8, each.sketch) for each in [*texts, *rest]]
     for number in range(files):
-        path = folder / f"segment-{number}" / "texts.parquet"
+        path = folder / f"segment-{number}" / "texts.arrow"
         _table(texts_schema(PERMUTATIONS), sketches[number::files], path, "text_id")
 
     def cut(schema: pa.Schema, rows: list[tuple[Any, ...]], name: str, key: str) -> list[str]:
@@ -174,7 +175,7 @@ def _exposed(tables: Tables, folder: Path, parts: tuple[int, int], most: int = 2
             for i, span in enumerate(key_ranges(parts[0]))
         ]
     for part in gathered:
-        nodes, links = read_work(part.nodes), read_work(part.links)
+        nodes, links = read_mapped(part.nodes), read_mapped(part.links)
         assert nodes.schema.names[:4] == nodes_schema(PERMUTATIONS).names[:4]
         assert links.schema.equals(LINKS)
         assert part.texts == len(nodes)
@@ -191,7 +192,7 @@ def _exposed(tables: Tables, folder: Path, parts: tuple[int, int], most: int = 2
         for i, span in enumerate(key_ranges(parts[1]))
     ]
     for path, by_representative in found:
-        assert read_work(path).schema.equals(EXPOSED)
+        assert read_mapped(path).schema.equals(EXPOSED)
         rows = rows_of(path)
         assert [row["text_id"] for row in rows] == sorted(row["text_id"] for row in rows)
         assert by_representative == sum(row["exposures_by_representative"] for row in rows)

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.artifacts import key_ranges, write_output, write_work
+from pipeline.artifacts import key_ranges, write_output
 from pipeline.errors import ConfigError
 from pipeline.list_schemas import CUTS, KEEP
+from pipeline.mapped import read_mapped, write_mapped
 from pipeline.schemas import BINS, DOCUMENTS
 from pipeline.stages.cuts import PLACES
 from pipeline.stages.keep import (
@@ -185,7 +186,7 @@ def test_list_says_why(tmp_path: Path, policy: str, reasons: list[str]) -> None:
 
 def _places(folder: Path, rows: list[tuple[int, int, int, int, int, bool]]) -> list[str]:
     table = pa.Table.from_pylist([dict(zip(PLACES.names, row, strict=True)) for row in rows], PLACES)
-    return [write_work(table, folder / "places", "doc_id")]
+    return [write_mapped(table, folder / "places")]
 
 
 def test_documents_are_cut_and_those_without_a_token_left_go(tmp_path: Path) -> None:
@@ -242,4 +243,4 @@ def test_other_words_are_no_policy(words: str) -> None:
 def test_text_that_occurs_very_often_is_told_in_few_rows(tmp_path: Path) -> None:
     (part,) = _written(_documents([3] * 50, [None] * 6), tmp_path, 100)
     path = write_first(part, str(tmp_path / "m"), policy=parse_policy("one-per-text"))
-    assert pq.read_metadata(path).num_rows == 1
+    assert len(read_mapped(path)) == 1

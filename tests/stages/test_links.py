@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.artifacts import write_work
+from pipeline.mapped import write_mapped
 from pipeline.stages import components as blocks
 from pipeline.stages.links import measure_links
 from tests import oracles
@@ -41,6 +41,6 @@ def test_members_are_compared_with_their_representative_whatever_comes_out(
 
 def test_no_link_is_no_similarity(families: Corpus, tmp_path: Path) -> None:
     there = placed_in_blocks(families, 1 << 22)
-    links = write_work(blocks.BLOCK_EDGES.empty_table(), tmp_path / "links", "blocks")
+    links = write_mapped(blocks.BLOCK_EDGES.empty_table(), tmp_path / "links")
     found = measure_links(0, str(tmp_path / "l"), there.sets, links=[links], near=NEAR)
     assert all_rows([found.similarity, found.pairs, found.similar]) == []

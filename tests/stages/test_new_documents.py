@@ -13,8 +13,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.artifacts import END_OF_KEYS, key_ranges, read_work, table_of, write_output, write_work
+from pipeline.artifacts import END_OF_KEYS, key_ranges, table_of, write_output
 from pipeline.errors import ArtifactError
+from pipeline.mapped import read_mapped, write_mapped
 from pipeline.schemas import DOCUMENTS, SPANS, Table
 from pipeline.stages.new_documents import (
     FEWEST_BITS,
@@ -57,13 +58,13 @@ def sieve_of(keys: Sequence[int], folder: Path) -> str:
     parts = []
     for i, some in enumerate((keys[::2], keys[1::2])):
         values = np.unique(np.array(some, np.uint64))
-        parts.append(Written(write_work(table_of(KEYS, values), folder / f"k{i}", "key"), len(values)))
+        parts.append(Written(write_mapped(table_of(KEYS, values), folder / f"k{i}"), len(values)))
     return write_sieve(parts, str(folder / "sieve"))
 
 
 def rows_of(written: Written) -> list[Row]:
     """The rows of an intermediate table."""
-    found = read_work(written.path).to_pylist()
+    found = read_mapped(written.path).to_pylist()
     assert len(found) == written.rows
     return list(found)
 
@@ -99,7 +100,7 @@ def test_a_sieve_has_a_greatest_size(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("pipeline.stages.new_documents.MOST_BITS", 14)
     keys = np.random.default_rng(2).integers(0, END_OF_KEYS, 5000, np.uint64, endpoint=False)
     path = sieve_of(keys.tolist(), tmp_path)
-    assert len(read_work(path)) == 1 << 14 >> 3
+    assert len(read_mapped(path)) == 1 << 14 >> 3
     assert Sieve(path).holds(pl.Series(keys)).all()
 
 
@@ -199,7 +200,7 @@ def test_groups_tell_their_first_documents(
     members = []
     for i in range(parts):
         some = pl.DataFrame(rows[i::parts], schema=pl.from_arrow(MEMBERS.empty_table()).schema)  # type: ignore[union-attr]
-        members.append(write_work(some.sort("key").to_arrow().cast(MEMBERS), folder / f"m{i}", "key"))
+        members.append(write_mapped(some.sort("key").to_arrow().cast(MEMBERS), folder / f"m{i}"))
     expected = []
     for row in rows:
         group = [one for one in rows if all(one[name] == row[name] for name in ("key", "n_tokens"))]

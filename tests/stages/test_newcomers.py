@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.artifacts import END_OF_KEYS, key_ranges, table_of, write_work
+from pipeline.artifacts import END_OF_KEYS, key_ranges, table_of
+from pipeline.mapped import write_mapped
 from pipeline.stages.candidates import EDGES, among, propose
 from pipeline.stages.newcomers import TEXT_IDS, Newcomers, find_newcomers
 from pipeline.stages.sketches import PROPOSED, Survivors, attach_left, filter_right
@@ -48,9 +49,9 @@ def test_values_among_a_few_are_found(values: set[int], few: set[int]) -> None:
 @given(IDS, IDS, st.integers(1, 3))
 def test_newcomers_are_the_texts_that_were_not_there(here: set[int], had: set[int], parts: int) -> None:
     with TemporaryDirectory() as folder:
-        texts = write_work(table_of(TEXT_IDS, _ids(here)), f"{folder}/here", "text_id")
+        texts = write_mapped(table_of(TEXT_IDS, _ids(here)), f"{folder}/here")
         earlier = [
-            write_work(table_of(TEXT_IDS, _ids(half)), f"{folder}/had-{i}", "text_id")
+            write_mapped(table_of(TEXT_IDS, _ids(half)), f"{folder}/had-{i}")
             for i, half in enumerate((sorted(had)[::2], sorted(had)[1::2]))
         ]
         found = [
@@ -147,12 +148,12 @@ def test_new_hubs_take_edges_back(tmp_path: Path) -> None:
 def test_a_known_verdict_stands_until_its_last_group_is_gone(tmp_path: Path, times: int) -> None:
     # Sketches are not asked again: here they would say that two texts of one are not near.
     corpus = scanned(tmp_path, [POOL[0], POOL[1]])
-    left, right = _ids({row["text_id"] for row in all_rows([f"{corpus.segments[0].path}/texts.parquet"])})
+    left, right = _ids({row["text_id"] for row in all_rows([f"{corpus.segments[0].path}/texts.arrow"])})
     ends = np.array([left]), np.array([right])
     one, span = np.ones(1, np.int64), (0, END_OF_KEYS)
     before = table_of(PROPOSED, *ends[::-1], one, np.zeros(1, np.bool_))
-    earlier = [write_work(before, tmp_path / "before", "right")]
-    candidates = [write_work(table_of(EDGES, *ends, times * one), tmp_path / "edges", "left")]
+    earlier = [write_mapped(before, tmp_path / "before")]
+    candidates = [write_mapped(table_of(EDGES, *ends, times * one), tmp_path / "edges")]
     shared: dict[str, Any] = {"segments": corpus.segments, "permutations": NEAR.permutations}
     half = [attach_left(span, str(tmp_path / "half"), candidates=candidates, **shared)]
     found = filter_right(

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.artifacts import END_OF_KEYS, key_ranges, read_work, write_work
+from pipeline.artifacts import END_OF_KEYS, key_ranges
 from pipeline.label_hashes import name_hash
+from pipeline.mapped import read_mapped, write_mapped
 from pipeline.stages.overlap import (
     GROUPED,
     NONE,
@@ -70,7 +71,7 @@ def _tables(grain: str, groups: Groups, folder: Path, files: int) -> list[str]:
     for i in range(files):
         held = sorted(rows[i::files], key=lambda row: int(row[key] or 0))
         table = pa.Table.from_pylist([{name: row[name] for name in schema.names} for row in held], schema)
-        tables.append(write_work(table, folder / f"{grain}-{i}", key))
+        tables.append(write_mapped(table, folder / f"{grain}-{i}"))
     return tables
 
 
@@ -137,7 +138,7 @@ def test_overlap_is_what_its_definition_says(
             assert len(crossing) == cut[1]
             assert sum(crossing) == oracle.across_names(members)
         assert {each.grain for each in parts} == {grain}
-        assert all(read_work(each.path).schema.equals(OVERLAPS) for each in parts)
+        assert all(read_mapped(each.path).schema.equals(OVERLAPS) for each in parts)
         assert set(merged(parts)["grain"]) <= {grain}
 
 
@@ -178,7 +179,7 @@ def test_no_group_shares_nothing(tmp_path: Path) -> None:
             grain, (0, END_OF_KEYS), str(tmp_path / grain), labels={grain: []}, ranks=ranks, window=WINDOW
         )
         assert found.crossing == (("source", 0),)
-        assert len(read_work(found.path)) == 0
+        assert len(read_mapped(found.path)) == 0
     assert len(merged([])) == 0
 
 

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.artifacts import END_OF_KEYS, write_work
+from pipeline.artifacts import END_OF_KEYS
+from pipeline.mapped import write_mapped
 from pipeline.normalise import normalised, tokens
 from pipeline.schemas import PAIRS
 from pipeline.stages import components as blocks
@@ -134,7 +135,7 @@ def test_second_look_finds_a_partner_for_every_text_that_its_candidates_left_alo
 ) -> None:
     there = placed_in_blocks(families, 1 << 22)
     (pair,) = {number for part in there.assigned for number in part.block_pairs}
-    edges = write_work(blocks.BLOCK_EDGES.empty_table(), tmp_path / "none", "blocks")
+    edges = write_mapped(blocks.BLOCK_EDGES.empty_table(), tmp_path / "none")
     found = verify(pair, str(tmp_path / "again"), edges=[edges], sets=there.sets, near=NEAR)
     assert found.compared == found.looked_again > 0
     with_partner = {number for ends in _true_pairs(families, NEAR.threshold) for number in ends}
@@ -150,7 +151,7 @@ def test_texts_that_the_second_look_has_no_budget_for_are_counted(
 ) -> None:
     there = placed_in_blocks(families, 1 << 22)
     (pair,) = {number for part in there.assigned for number in part.block_pairs}
-    none = write_work(blocks.BLOCK_EDGES.empty_table(), tmp_path / "none", "blocks")
+    none = write_mapped(blocks.BLOCK_EDGES.empty_table(), tmp_path / "none")
     monkeypatch.setattr(second_look, "BUDGET", 0)
     found = verify(pair, str(tmp_path / "again"), edges=[none], sets=there.sets, near=NEAR)
     texts = all_rows([part.wanted for part in there.assigned])
@@ -230,7 +231,7 @@ def _compared_table(pairs: list[tuple[int, int, float]], path: Path) -> str:
         | {"source_a": None, "source_b": "x"}
         for a, b, j in sorted(pairs)
     ]
-    return write_work(pa.Table.from_pylist(rows, COMPARED), path, "doc_a")
+    return write_mapped(pa.Table.from_pylist(rows, COMPARED), path)
 
 
 def test_pair_that_was_compared_twice_stands_once(tmp_path: Path) -> None:

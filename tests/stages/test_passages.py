@@ -14,6 +14,7 @@ import pytest
 
 from pipeline.artifacts import END_OF_KEYS
 from pipeline.config import MixtureConfig, ModelConfig
+from pipeline.mapped import read_mapped
 from pipeline.mixture import Epochs, epochs_of
 from pipeline.risk import evidence
 from pipeline.schemas import BINS, PASSAGES, SPANS
@@ -128,7 +129,7 @@ def test_occurrences_go_to_the_rows_of_the_cuts_in_order(found: Passaged) -> Non
     wanted = {row["passage_id"]: row["occurrences"] for row in all_rows(found.outputs)}
     told: dict[tuple[int, int], int] = {}
     for span, part, output in zip(found.survived.keys, found.passages, found.outputs, strict=True):
-        assert pq.read_schema(part.occurrences).equals(OCCURRENCES)
+        assert read_mapped(part.occurrences).schema.equals(OCCURRENCES)
         rows = rows_of(part.occurrences)
         assert [row["row"] for row in rows] == sorted(row["row"] for row in rows)
         told |= {(row["row"] >> 40, row["row"] & (1 << 40) - 1): row["occurrences"] for row in rows}

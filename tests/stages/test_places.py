@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.artifacts import read_work
+from pipeline.mapped import read_mapped
 from pipeline.readers.rows import Piece
 from pipeline.stages.inputs import InputFile, Shard, ShardPiece
 from pipeline.stages.places import Places, write_places
@@ -47,7 +47,7 @@ def test_high_file_ids_keep_all_their_bits(tmp_path: Path) -> None:
 
 def test_no_shard_is_no_place(tmp_path: Path) -> None:
     path = write_places([], [], str(tmp_path / "p"))
-    assert read_work(path).num_rows == 0
+    assert read_mapped(path).num_rows == 0
     Places(path)
 
 

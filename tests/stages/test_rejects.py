@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.artifacts import write_work
 from pipeline.errors import InputError
+from pipeline.mapped import write_mapped
 from pipeline.readers.rows import Piece
 from pipeline.schemas import REJECTS
 from pipeline.stages import rejects as stage
@@ -43,7 +43,7 @@ def _scanned(
             if shard == number
             for row in numbers
         ]
-        path = write_work(pa.Table.from_pylist(found, REJECTED), folder / f"rejects-{number}")
+        path = write_mapped(pa.Table.from_pylist(found, REJECTED), folder / f"rejects-{number}")
         results.append(ScanResult(number, (), (rows,) * len(file_ids), path, len(found)))
     places = write_places(shards, [result.piece_rows for result in results], str(folder / "places"))
     return shards, results, places

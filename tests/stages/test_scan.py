@@ -18,6 +18,7 @@ import pytest
 
 from pipeline.errors import InputChangedError, InputError
 from pipeline.label_hashes import name_hash
+from pipeline.mapped import read_mapped
 from pipeline.normalise import tokens
 from pipeline.readers import formats
 from pipeline.readers.rows import Columns
@@ -68,7 +69,7 @@ def _status(text: str) -> int:
 
 
 def _documents(segments: tuple[Segment, ...]) -> list[dict[str, Any]]:
-    return all_rows([f"{segment.path}/documents.parquet" for segment in segments])
+    return all_rows([f"{segment.path}/documents.arrow" for segment in segments])
 
 
 def _binary(texts: Sequence[str]) -> pa.LargeBinaryArray:
@@ -76,7 +77,7 @@ def _binary(texts: Sequence[str]) -> pa.LargeBinaryArray:
 
 
 def _rejects(result: ScanResult) -> pa.Table:
-    return pq.read_table(result.rejects)
+    return read_mapped(result.rejects)
 
 
 def _expected_document(row: int, text: str) -> dict[str, Any]:
@@ -141,14 +142,14 @@ def test_texts_are_those_with_tokens_in_order_of_text_id(corpus: Corpus) -> None
     (segment,) = corpus.segments
     with_tokens = [(row, text) for row, text in enumerate(TEXTS) if tokens(text)]
     expected = [_expected_text(row, text) for row, text in with_tokens]
-    found = rows_of(f"{segment.path}/texts.parquet")
+    found = rows_of(f"{segment.path}/texts.arrow")
     assert found == sorted(expected, key=lambda each: (each["text_id"], each["row"]))
     assert len({each["text_id"] for each in found}) < len(found), "equal texts stand in it twice"
 
 
 def test_bands_are_those_of_each_distinct_text_in_order_of_key(corpus: Corpus) -> None:
     (segment,) = corpus.segments
-    found = [(row["key"], row["text_id"]) for row in rows_of(f"{segment.path}/bands.parquet")]
+    found = [(row["key"], row["text_id"]) for row in rows_of(f"{segment.path}/bands.arrow")]
     assert [key for key, _ in found] == sorted(key for key, _ in found)
     assert sorted(found) == _expected_bands([text for text in TEXTS if tokens(text)])
 
@@ -157,17 +158,17 @@ def test_files_have_the_declared_columns(corpus: Corpus) -> None:
     (segment,) = corpus.segments
     schemas = {"documents": DOCUMENTS, "texts": texts_schema(PARAMETERS.permutations), "bands": BANDS}
     for name, schema in schemas.items():
-        assert pq.read_schema(f"{segment.path}/{name}.parquet").equals(schema)
-    assert pq.read_schema(corpus.results[0].rejects).equals(REJECTED)
+        assert read_mapped(f"{segment.path}/{name}.arrow").schema.equals(schema)
+    assert read_mapped(corpus.results[0].rejects).schema.equals(REJECTED)
 
 
 def test_parameters_decide_what_is_kept(tmp_path: Path) -> None:
     other = ScanParameters(Columns(), 2, 24, 7, 5, 3)
     (segment,) = scanned(tmp_path, [LONG, "a b c"], parameters=other).segments
-    found = rows_of(f"{segment.path}/texts.parquet")
+    found = rows_of(f"{segment.path}/texts.arrow")
     expected = [_expected_text(0, LONG, other), _expected_text(1, "a b c", other)]
     assert found == sorted(expected, key=lambda each: each["text_id"])
-    bands = [(row["key"], row["text_id"]) for row in rows_of(f"{segment.path}/bands.parquet")]
+    bands = [(row["key"], row["text_id"]) for row in rows_of(f"{segment.path}/bands.arrow")]
     assert sorted(bands) == _expected_bands([LONG, "a b c"], other)
     assert [row["status"] for row in _documents((segment,))] == [0, 0]
 
@@ -175,7 +176,7 @@ def test_parameters_decide_what_is_kept(tmp_path: Path) -> None:
 def test_text_larger_than_the_scratch_is_scanned(tmp_path: Path) -> None:
     large = " ".join(f"word{i}" for i in range(40_000))
     (segment,) = scanned(tmp_path, ["a b c d e f", large, "漢" * 90_000, "a b c d e f"]).segments
-    found = rows_of(f"{segment.path}/documents.parquet")
+    found = rows_of(f"{segment.path}/documents.arrow")
     assert [row["n_tokens"] for row in found] == [6, 40_000, 90_000, 6]
     assert [row["text_id"] for row in found[:2]] == [oracles.text_id("a b c d e f"), oracles.text_id(large)]
 
@@ -213,7 +214,7 @@ def test_labels_come_from_columns(tmp_path: Path) -> None:
         (None, None, None),
         ("x", None, None),
     ]
-    texts = sorted(rows_of(f"{segment.path}/texts.parquet"), key=lambda row: row["row"])
+    texts = sorted(rows_of(f"{segment.path}/texts.arrow"), key=lambda row: row["row"])
     hashes = [(name_hash("web"), name_hash("MIT")), (0, 0), (0, 0)]
     assert [(row["source"], row["licence"]) for row in texts] == hashes
 
@@ -229,7 +230,7 @@ def test_source_comes_from_the_path_where_no_column_is_named(tmp_path: Path) -> 
 
 
 def _sorted_texts(segments: tuple[Segment, ...], schema: list[str]) -> list[tuple[Any, ...]]:
-    paths = [f"{segment.path}/texts.parquet" for segment in segments]
+    paths = [f"{segment.path}/texts.arrow" for segment in segments]
     return sorted(tuple(row[name] for name in schema) for row in all_rows(paths))
 
 
@@ -247,11 +248,11 @@ def test_segments_split_a_shard_and_lose_nothing(
     names = texts_schema(PARAMETERS.permutations).names
     assert _sorted_texts(result.segments, names) == _sorted_texts(corpus.segments, names)
     for segment in result.segments:
-        ids = [row["text_id"] for row in rows_of(f"{segment.path}/texts.parquet")]
-        keys = [row["key"] for row in rows_of(f"{segment.path}/bands.parquet")]
+        ids = [row["text_id"] for row in rows_of(f"{segment.path}/texts.arrow")]
+        keys = [row["key"] for row in rows_of(f"{segment.path}/bands.arrow")]
         assert (ids, keys) == (sorted(ids), sorted(keys))
         held = {row["text_id"] for row in _documents((segment,)) if row["status"] < 2}
-        assert {row["text_id"] for row in rows_of(f"{segment.path}/bands.parquet")} == held
+        assert {row["text_id"] for row in rows_of(f"{segment.path}/bands.arrow")} == held
 
 
 def test_small_files_are_scanned_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,8 +284,7 @@ def test_files_do_not_depend_on_when_they_are_scanned(tmp_path: Path, corpus: Co
     for one, two in zip(again.segments, corpus.segments, strict=True):
         for name in ("documents", "texts", "bands"):
             assert (
-                Path(f"{one.path}/{name}.parquet").read_bytes()
-                == Path(f"{two.path}/{name}.parquet").read_bytes()
+                Path(f"{one.path}/{name}.arrow").read_bytes() == Path(f"{two.path}/{name}.arrow").read_bytes()
             )
 
 
@@ -297,7 +297,7 @@ def test_shard_without_documents_has_no_segment(tmp_path: Path) -> None:
 def test_segment_of_empty_texts_alone_has_no_text(tmp_path: Path) -> None:
     (segment,) = scanned(tmp_path, ["", " ", "!"]).segments
     assert [row["status"] for row in _documents((segment,))] == [2, 2, 2]
-    assert rows_of(f"{segment.path}/texts.parquet") == rows_of(f"{segment.path}/bands.parquet") == []
+    assert rows_of(f"{segment.path}/texts.arrow") == rows_of(f"{segment.path}/bands.arrow") == []
 
 
 # --- rejects --------------------------------------------------------------------------------------

@@ -128,5 +128,5 @@ def test_segment_is_written_whenever_enough_anchors_are_held(
 def test_texts_have_the_source_of_their_document(tmp_path: Path) -> None:
     corpus = scanned(tmp_path, {"a": ["one", ""], "b": ["two", "one"]}, source=BY_FILE)
     for segment in corpus.segments:
-        for row in rows_of(f"{segment.path}/texts.parquet"):
+        for row in rows_of(f"{segment.path}/texts.arrow"):
             assert row["source"] == xxhash.xxh3_64_intdigest("ab"[row["piece"]].encode())

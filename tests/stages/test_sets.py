@@ -15,8 +15,9 @@ import pyarrow as pa
 import pytest
 import xxhash
 
-from pipeline.artifacts import table_of, write_work
+from pipeline.artifacts import table_of
 from pipeline.errors import InputChangedError
+from pipeline.mapped import write_mapped
 from pipeline.normalise import shingles, tokens
 from pipeline.readers import formats
 from pipeline.readers.rows import Columns
@@ -68,7 +69,7 @@ def _wanted(corpus: Corpus, numbers: dict[int, int], folder: Path, parts: int = 
             [bytes([row[2] % 256]) * NEAR.permutations for row in rows], pa.binary(NEAR.permutations)
         )
         table = table_of(wanted_schema(NEAR.permutations), *ids, *counts, sketch)
-        tables.append(write_work(table, folder / f"wanted-{part}", "doc_id"))
+        tables.append(write_mapped(table, folder / f"wanted-{part}"))
     return tables
 
 

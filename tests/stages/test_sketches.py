@@ -13,7 +13,8 @@ import xxhash
 from datasketch import MinHash
 from numpy.typing import NDArray
 
-from pipeline.artifacts import KeyRange, key_ranges, table_of, write_work
+from pipeline.artifacts import KeyRange, key_ranges, table_of
+from pipeline.mapped import write_mapped
 from pipeline.normalise import shingles
 from pipeline.sketching import estimated, least_agreeing, least_estimate
 from pipeline.stages import sketches as stage
@@ -152,7 +153,7 @@ def _filtered(
     for name in ("one", "two"):
         left, right = (np.array([edge[end] for edge in sorted(edges)], np.uint64) for end in (0, 1))
         candidates.append(
-            write_work(table_of(EDGES, left, right, np.ones(len(left), np.int64)), folder / name, "left")
+            write_mapped(table_of(EDGES, left, right, np.ones(len(left), np.int64)), folder / name)
         )
     half = [
         attach_left(

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.artifacts import write_work
 from pipeline.config import MixtureConfig
 from pipeline.label_hashes import name_hash
+from pipeline.mapped import write_mapped
 from pipeline.mixture import Epochs
 from pipeline.schemas import SOURCE_OVERLAP, SOURCES
 from pipeline.stages.documents import GRAINS, DocumentsResult
@@ -106,7 +106,7 @@ def test_unknown_source_comes_first_and_is_not_the_text_null(tmp_path: Path) -> 
 
 def _texts(path: Path, rows: Sequence[tuple[int, int, int]]) -> TextsResult:
     table = pa.Table.from_pylist([dict(zip(DISTINCT.names, row, strict=True)) for row in rows], DISTINCT)
-    return TextsResult("", "", "", "", "", write_work(table, path), 0, 0)
+    return TextsResult("", "", "", "", "", write_mapped(table, path), 0, 0)
 
 
 def test_distinct_texts_of_a_label_are_those_of_all_ranges(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_documents_that_no_weight_names_are_counted(tmp_path: Path) -> None:
 
 def _overlapped(path: Path, rows: Sequence[tuple[Any, ...]]) -> Overlapped:
     table = pa.Table.from_pylist([dict(zip(OVERLAPS.names, row, strict=True)) for row in rows], OVERLAPS)
-    return Overlapped(write_work(table, path), "exact", ())
+    return Overlapped(write_mapped(table, path), "exact", ())
 
 
 def test_overlaps_have_names_and_shares_of_tokens(tmp_path: Path) -> None:

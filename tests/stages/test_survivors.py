@@ -8,13 +8,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.artifacts import END_OF_KEYS, KeyRange, key_ranges, read_ranges, table_of, uint64
-from pipeline.mapped import write_mapped
+from pipeline.artifacts import END_OF_KEYS, KeyRange, key_ranges, table_of, uint64
+from pipeline.mapped import mapped_ranges, read_mapped, write_mapped
 from pipeline.stages.anchors import ANCHORS
 from pipeline.stages.runs import run_starts
 from pipeline.stages.scan import Segment
@@ -58,14 +57,15 @@ def _found(rows: Sequence[Sequence[Row]], ranges: Sequence[KeyRange]) -> list[di
         ]
         assert sum(part.anchors for part in parts) == sum(map(len, rows))
         for part in parts:
-            numbers = uint64(read_ranges([part.path], "survivor", WHOLE, SURVIVORS), "survivor")
+            numbers = uint64(mapped_ranges([part.path], "survivor", WHOLE, SURVIVORS), "survivor")
             assert numbers.tolist() == sorted(set(numbers.tolist()))
             assert part.survivors == len(numbers)
         found = []
         for i, held in enumerate(rows):
             ordered = sorted(held, key=lambda row: row[0])
             numbers = uint64(
-                read_ranges([part.path for part in parts], "survivor", survivors_of(i), SURVIVORS), "survivor"
+                mapped_ranges([part.path for part in parts], "survivor", survivors_of(i), SURVIVORS),
+                "survivor",
             )
             places, kinds = rows_and_kinds(numbers)
             assert len(set(places.tolist())) == len(places)
@@ -158,7 +158,7 @@ def test_what_was_told_before_and_what_is_told_now_is_what_the_definition_says(
         for i, (rows, there) in enumerate(here):
             kind = dict(told_before.pop(0)) if there else {}
             ordered = sorted(rows, key=lambda row: row[0])
-            numbers = uint64(read_ranges(paths, "survivor", survivors_of(i), SURVIVORS), "survivor")
+            numbers = uint64(mapped_ranges(paths, "survivor", survivors_of(i), SURVIVORS), "survivor")
             for row, told in zip(*(column.tolist() for column in rows_and_kinds(numbers)), strict=True):
                 kind[ordered[row][:2]] = told
             found.append({anchor: told for anchor, told in kind.items() if told})
@@ -186,7 +186,7 @@ def test_rows_of_a_segment_are_numbered_beyond_32_bits() -> None:
 def test_file_has_the_declared_columns(tmp_path: Path) -> None:
     for i, rows in enumerate(([], [[(5, 2, True)]])):
         part = find_survivors(WHOLE, str(tmp_path / f"s{i}"), segments=_segments(rows, tmp_path / str(i)))
-        assert pq.read_schema(part.path).equals(SURVIVORS)
+        assert read_mapped(part.path).schema.equals(SURVIVORS)
 
 
 def test_runs_begin_where_values_change() -> None:

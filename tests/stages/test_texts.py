@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.artifacts import END_OF_KEYS, key_ranges, read_work, table_of, write_work
+from pipeline.artifacts import END_OF_KEYS, key_ranges, table_of
 from pipeline.config import MixtureConfig, ModelConfig
 from pipeline.label_hashes import name_hash
+from pipeline.mapped import read_mapped, write_mapped
 from pipeline.mixture import MILLION, epochs_of
 from pipeline.normalise import normalised, tokens
 from pipeline.readers.rows import Piece
@@ -134,7 +135,7 @@ def test_distinct_texts_are_counted_once_a_source(tmp_path: Path, parts: int) ->
             held[name_hash("abc"[number >> 32])].add(normalised(text))
     counted: Counter[int] = Counter()
     for part in grouped(corpus, key_ranges(parts)):
-        assert read_work(part.by_label).schema.equals(DISTINCT)
+        assert read_mapped(part.by_label).schema.equals(DISTINCT)
         for row in rows_of(part.by_label):
             assert row["licence"] == 0
             counted[row["source"]] += row["texts"]
@@ -220,7 +221,7 @@ def _segment(folder: Path, number: int, rows: list[tuple[int, int, int]]) -> Seg
     n_tokens = (high % np.uint64(100)).astype(np.int64)
     labels = row % np.uint64(3), row % np.uint64(2)  # 0: none
     table = table_of(texts_schema(PERMUTATIONS), low, high, low, high, *labels, *places, n_tokens, sketch)
-    write_work(table, folder / str(number) / "texts.parquet", "text_id")
+    write_mapped(table, folder / str(number) / "texts.arrow")
     return Segment(number, str(folder / str(number)), len(rows))
 
 
@@ -269,7 +270,7 @@ def test_texts_with_half_a_hash_in_common_have_repeats_and_labels_of_their_own(t
     # The source is the number of the row modulo three, the licence modulo two, and none where that is zero.
     rows = [[(3, 7, 300), (4, 7, 201), (5, 7, 300), (7, 7, 300), (8, 7, 201)], [(1, 7, 201), (3, 7, 102)]]
     found = _group(tmp_path, rows)
-    assert columns_of(read_work(found.repeats), *REPEATS.names) == [
+    assert columns_of(read_mapped(found.repeats), *REPEATS.names) == [
         (doc(0, 3), 3),
         (doc(0, 4), 3),
         (doc(0, 5), 0),
@@ -287,9 +288,9 @@ def test_texts_with_half_a_hash_in_common_have_repeats_and_labels_of_their_own(t
         (doc(0, 4), 7, 1, 1, 1, 1),
         (doc(0, 4), 7, 2, 0, 1, 1),
     ]
-    assert columns_of(read_work(found.labels), *names) == wanted
-    assert sorted(columns_of(read_work(found.by_text), *names)) == wanted
-    assert columns_of(read_work(found.by_label), *DISTINCT.names) == [
+    assert columns_of(read_mapped(found.labels), *names) == wanted
+    assert sorted(columns_of(read_mapped(found.by_text), *names)) == wanted
+    assert columns_of(read_mapped(found.by_label), *DISTINCT.names) == [
         (0, 1, 2),
         (1, 0, 1),
         (1, 1, 2),

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.artifacts import END_OF_KEYS, KeyRange, key_ranges, read_work, table_of, uint64
+from pipeline.artifacts import END_OF_KEYS, KeyRange, key_ranges, table_of, uint64
 from pipeline.kernels.unitigs import LEFT_ALIKE, REPEATED, RIGHT_ALIKE
 from pipeline.label_hashes import name_hash
-from pipeline.mapped import write_mapped
+from pipeline.mapped import read_mapped, write_mapped
 from pipeline.normalise import normalised
 from pipeline.stages import standing
 from pipeline.stages.cutting import PASSAGE_LABELS, Cut
@@ -97,7 +97,7 @@ def _told(paths: Sequence[str]) -> dict[tuple[int, int], int]:
     """What tables of `JUDGED` say, by chunk and slot."""
     found: dict[tuple[int, int], int] = {}
     for path in paths:
-        table = read_work(path)
+        table = read_mapped(path)
         assert table.schema.equals(JUDGED)
         numbers = uint64(table, "window").tolist()
         assert numbers == sorted(set(numbers))

@@ -11,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.artifacts import END_OF_KEYS, key_ranges, read_work, table_of, write_work
+from pipeline.artifacts import END_OF_KEYS, key_ranges, table_of
+from pipeline.mapped import read_mapped, write_mapped
 from pipeline.stages.components import components
 from pipeline.stages.units import UNITS, fingerprints, known_units, write_edge_sums
 from tests import oracles
@@ -62,7 +63,7 @@ def test_components_are_known_if_they_are_the_same(
     now = {node: n + (node in longer) for node, n in before.items()}
     earlier = _units(folder, sorted(one), before)
     found = _units(folder, sorted(two, reverse=True), now, parts)
-    table = write_work(table_of(UNITS, *_columns(earlier)), folder / "earlier", "root")
+    table = write_mapped(table_of(UNITS, *_columns(earlier)), folder / "earlier")
     roots, prints = _columns(found)
     known = known_units(roots, prints, [table])
     was, is_now = _definition(sorted(one), before), _definition(sorted(two), now)
@@ -78,7 +79,7 @@ def _columns(units: dict[int, int]) -> tuple[NDArray[np.uint64], NDArray[np.uint
 
 def test_nothing_is_known_where_nothing_was_left(tmp_path: Path) -> None:
     roots, found = _columns({1: 2, 3: 4})
-    empty = write_work(UNITS.empty_table(), tmp_path / "none", "root")
+    empty = write_mapped(UNITS.empty_table(), tmp_path / "none")
     assert known_units(roots, found, []).tolist() == [False, False]
     assert known_units(roots, found, [empty, empty]).tolist() == [False, False]
     assert known_units(roots[:0], found[:0], [empty]).tolist() == []
@@ -88,10 +89,11 @@ def test_sums_are_by_the_right_end(tmp_path: Path) -> None:
     rng = random.Random(1)
     edges = sorted(((rng.randrange(50), 50 + rng.randrange(9)) for _ in range(200)), key=lambda e: e[::-1])
     left, right = (np.array([edge[end] for edge in edges], np.uint64) for end in (0, 1))
-    rows = read_work(write_edge_sums(left, right, str(tmp_path / "sums")))
+    rows = read_mapped(write_edge_sums(left, right, str(tmp_path / "sums")))
     assert rows.column("right").to_pylist() == sorted({edge[1] for edge in edges})
     single = [
-        read_work(write_edge_sums(left[i : i + 1], right[i : i + 1], str(tmp_path / "1"))) for i in range(200)
+        read_mapped(write_edge_sums(left[i : i + 1], right[i : i + 1], str(tmp_path / "1")))
+        for i in range(200)
     ]
     expected = {end: 0 for _, end in edges}
     for one in single:

@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import InputChangedError
+from pipeline.mapped import read_mapped
 from pipeline.readers import formats
 from pipeline.readers.rows import Columns
 from pipeline.stages import scan, sets, stretches
@@ -152,7 +152,7 @@ def test_windows_are_sorted_and_known_by_their_slot(tmp_path: Path) -> None:
     (path,) = chunk.held.hashed.windows
     windows = table_at(path)
     assert windows.schema.equals(WINDOWS)
-    assert all(pq.read_schema(path).equals(STRETCHES) for path in chunk.stretches)
+    assert all(read_mapped(path).schema.equals(STRETCHES) for path in chunk.stretches)
     hashes = windows.column("window").to_pylist()
     assert hashes == sorted(hashes)
     assert sorted(windows.column("slot").to_pylist()) == list(range(chunk.n_windows))
