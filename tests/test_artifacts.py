@@ -369,6 +369,23 @@ def test_text_beyond_one_page_becomes_equal_bytes_too(tmp_path: Path) -> None:
     assert Path(one).read_bytes() == Path(two).read_bytes()
 
 
+def test_numbers_stand_by_differences_and_names_in_a_dictionary(tmp_path: Path) -> None:
+    # What readers get is the same in all; how large the files are and what writing takes is not.
+    names = [f"fig {i % 7}" for i in range(1000)]
+    group = pq.read_metadata(write_output(SPEC, _fruit(names), tmp_path / "a.parquet")).row_group(0)
+    name, count, colour = (group.column(i) for i in range(3))
+    assert "DELTA_BINARY_PACKED" in count.encodings
+    columns = name, count, colour
+    assert [column.compression for column in columns] == ["ZSTD", "UNCOMPRESSED", "ZSTD"]
+    assert [column.has_dictionary_page for column in columns] == [True, False, True]
+    assert [column.is_stats_set for column in columns] == [True, False, False]
+
+
+def test_every_table_begins_with_what_its_rows_are_in_the_order_of() -> None:
+    # The one column of which files hold statistics.
+    assert all(table.order[0] == table.columns[0].name for table in schemas.TABLES)
+
+
 def test_pieces_are_written_as_the_whole_would_be(tmp_path: Path) -> None:
     pieces = [_fruit([f"fig {i}"] * n) for i, n in enumerate((5, 3, 0))]
     whole = write_output(SPEC, pa.concat_tables(pieces), tmp_path / "a.parquet")

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pipeline.artifacts import KeyRange, table_of, uint64
 from pipeline.kernels.buffers import binary_rows, rows_of_binary
-from pipeline.kernels.exposures import add_worth
+from pipeline.kernels.exposures import add_worth, number_links
 from pipeline.kernels.resemblance import words
 from pipeline.mapped import mapped_range, mapped_ranges, write_mapped
 from pipeline.mixture import MILLION
@@ -91,7 +91,7 @@ def gather(
     jaccard[np.searchsorted(text_id, uint64(measured, "text_id"))] = measured.column("jaccard").to_numpy()
     sketches = np.zeros((len(text_id), permutations), np.uint8)
     sketches[small] = sketches_of(segments, keys, permutations, text_id[small])
-    order = np.lexsort((text_id, key))
+    order = np.argsort(key, kind="stable")  # texts come in order
     nodes = table_of(
         nodes_schema(permutations),
         *(column[order] for column in (key, text_id, weight, jaccard)),
@@ -108,11 +108,16 @@ def gather(
 
 
 def _links(pairs: pa.Table, text_id: NDArray[np.uint64], key: NDArray[np.uint64]) -> pa.Table:
-    # Of pairs those whose left end is one of the texts, by the key of its cluster.
-    at, here = _places(text_id, uint64(pairs, "left"))
-    pairs, key = pairs.filter(pa.array(here)), key[at[here]]
+    # Of pairs those whose left end is one of the texts, by the key of its cluster. Pairs of one text
+    # stand together, many of them: a text is looked up once, and sorted as one.
+    left = uint64(pairs, "left")
+    starts = starts_of_runs(left)
+    at, here = _places(text_id, left[starts])
+    sizes, key = np.diff(np.append(starts, len(left)))[here], key[at[here]]
     order = np.argsort(key, kind="stable")
-    return table_of(LINKS, key[order], *(column.take(pa.array(order)) for column in pairs.columns))
+    starts, sizes, key = starts[here][order], sizes[order], key[order]
+    rows = np.repeat(starts - (np.cumsum(sizes) - sizes), sizes) + np.arange(sizes.sum())
+    return table_of(LINKS, np.repeat(key, sizes), *(column.take(pa.array(rows)) for column in pairs.columns))
 
 
 def _places(
@@ -136,7 +141,8 @@ def expose(
     """
     schema = nodes_schema(permutations)
     nodes = mapped_ranges([part.nodes for part in gathered], "key", keys, schema).combine_chunks()
-    order = np.lexsort((uint64(nodes, "text_id"), uint64(nodes, "key")))
+    # By key, and then by text: each part has texts behind those of the part before it.
+    order = np.argsort(uint64(nodes, "key"), kind="stable")
     nodes = nodes.take(pa.array(order))
     large = nodes.column("sketch").is_null().to_numpy()
     total = np.zeros((3, len(nodes)))
@@ -157,16 +163,11 @@ def _of_small(
 ) -> NDArray[np.float64]:
     key, text_id = uint64(nodes, "key"), uint64(nodes, "text_id")
     starts = np.append(starts_of_runs(key), len(key))
-    cluster = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    link_key = uint64(links, "key")
+    order = np.argsort(link_key, kind="stable")
+    left, right, jaccard = (links.column(name).to_numpy()[order] for name in ("left", "right", "jaccard"))
     # Links join texts of one cluster, or are left out.
-    by_text = np.argsort(text_id)
-    (one, _), (two, here) = (_places(text_id[by_text], uint64(links, name)) for name in ("left", "right"))
-    inside = np.flatnonzero(here & (key[by_text][one] == key[by_text][two])) if len(key) else one
-    one, two = by_text[one[inside]], by_text[two[inside]]
-    jaccard = links.column("jaccard").to_numpy()[inside]
-    order = np.lexsort((two, one))
-    one, two, jaccard = one[order], two[order], jaccard[order]
-    link_starts = np.searchsorted(cluster[one], np.arange(len(starts)))
+    numbered = number_links(starts, key, text_id, link_key[order], left, right)
     sketches, padding = words(rows_of_binary(nodes.column("sketch"), permutations))
     most = int(np.diff(starts).max(initial=0))
     agreeing = np.arange(permutations + 1)
@@ -178,10 +179,10 @@ def _of_small(
         sketches,
         padding,
         nodes.column("weight").to_numpy(),
-        link_starts,
-        one - starts[cluster[one]],
-        two - starts[cluster[two]],
-        worth_of_similarity(jaccard, shingle_tokens),
+        numbered.starts,
+        numbered.one,
+        numbered.two,
+        worth_of_similarity(jaccard[numbered.rows], shingle_tokens),
         worth_of_similarity(by_agreement, shingle_tokens),
         np.empty((most, most), np.int32),
         total,

@@ -34,7 +34,7 @@ from pipeline.stages.comparison import (
 from pipeline.stages.components import BLOCK_EDGES
 from pipeline.stages.known import read_named
 from pipeline.stages.routed import ROUTED
-from pipeline.stages.runs import starts_of_runs
+from pipeline.stages.runs import run_starts, starts_of_runs
 from pipeline.stages.second_look import second_look
 
 BEST = pa.schema([("text_id", pa.uint64()), ("jaccard", pa.float64())])
@@ -226,9 +226,10 @@ def write_pairs(docs: KeyRange, path: str, *, pairs: Sequence[str], threshold: f
     A member's similarity to its representative may have been computed twice, as a candidate and
     as a link; it stands once. Nothing is written when there is no pair.
     """
-    table = mapped_ranges(pairs, "doc_a", docs, COMPARED)
+    # In one piece: rows are taken from several half as fast (measured).
+    table = mapped_ranges(pairs, "doc_a", docs, COMPARED).combine_chunks()
     a, b = uint64(table, "doc_a"), uint64(table, "doc_b")
-    order = np.lexsort((b, a))
+    order = _merged(a, b)
     once = order[starts_of_runs(a[order], b[order])]
     table = table.take(pa.array(once))
     if len(table):
@@ -238,3 +239,20 @@ def write_pairs(docs: KeyRange, path: str, *, pairs: Sequence[str], threshold: f
     hundredth = np.minimum((jaccard * 100 + 1e-9).astype(np.int64), 99)
     counts = np.bincount(hundredth, minlength=100)
     return PairsResult(len(table), int(np.count_nonzero(jaccard >= threshold)), tuple(counts.tolist()))
+
+
+def _merged(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.int64]:
+    # The order of pairs by both ends. They come in runs that are in order, which a stable sort by one end
+    # only has to merge; where two runs have pairs of one document, those are sorted by both.
+    order = np.argsort(a, kind="stable")
+    a, b = a[order], b[order]
+    new = run_starts(a)
+    mixed = np.zeros(len(a), np.bool_)
+    mixed[1:] = ~new[1:] & (b[1:] < b[:-1])
+    if mixed.any():
+        run = np.cumsum(new) - 1
+        of_run = np.zeros(int(run[-1]) + 1, np.bool_)
+        of_run[run[mixed]] = True
+        rows = np.flatnonzero(of_run[run])
+        order[rows] = order[rows][np.lexsort((b[rows], a[rows]))]
+    return order

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.artifacts import END_OF_KEYS, KeyRange, frame, table_of, uint64, write_output
+from pipeline.artifacts import END_OF_KEYS, KeyRange, frame, table_of, write_output
 from pipeline.errors import ArtifactError
 from pipeline.mapped import mapped_range, mapped_ranges, write_mapped
 from pipeline.mixture import MILLION, Epochs
@@ -76,12 +76,17 @@ def cut_of_row(rows: NDArray[np.uint64]) -> NDArray[np.int64]:
     return (rows >> np.uint64(_ROW_BITS)).astype(np.int64)
 
 
+def row_in_cut(rows: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """And its number among the passages of the cut."""
+    return (rows & np.uint64((1 << _ROW_BITS) - 1)).astype(np.int64)
+
+
 class _Found(NamedTuple):
     # What the segments have of the passages of a key range, one segment behind the other: the number
     # of each one's cut, its row there, and `standing.PASSAGES`.
     cut: NDArray[np.int64]
     row: NDArray[np.int64]
-    table: pa.Table
+    columns: dict[str, NDArray[Any]]
 
 
 def _found(keys: KeyRange, cuts: Sequence[Cut]) -> _Found:
@@ -92,9 +97,9 @@ def _found(keys: KeyRange, cuts: Sequence[Cut]) -> _Found:
         row.append(np.arange(first, first + len(table)))
         tables.append(table)
     nothing = np.zeros(0, np.int64)
-    # In one piece: rows are taken from several three times as slowly (measured).
-    table = pa.concat_tables(tables).combine_chunks()
-    return _Found(np.concatenate([nothing, *cut]), np.concatenate([nothing, *row]), table)
+    table = pa.concat_tables(tables)
+    columns = {name: table.column(name).to_numpy() for name in table.column_names}
+    return _Found(np.concatenate([nothing, *cut]), np.concatenate([nothing, *row]), columns)
 
 
 def write_passages(
@@ -110,35 +115,44 @@ def write_passages(
     """
     found = _found(keys, cuts)
     # Cuts come in the order of the documents: the first of a passage has its first place.
-    order = np.argsort(uint64(found.table, "passage_id"), kind="stable")
-    starts = starts_of_runs(uint64(found.table, "passage_id")[order])
+    every = found.columns["passage_id"]
+    order = np.argsort(every, kind="stable")
+    starts = starts_of_runs(every[order])
     if not len(starts):
         return _nothing(path)
     sums = {
-        name: np.add.reduceat(found.table.column(name).to_numpy()[order], starts)
+        name: np.add.reduceat(found.columns[name][order], starts)
         for name in ("occurrences", "documents", "texts")
     }
     first = order[starts]
-    table = found.table.take(pa.array(first))
-    text = _beginnings(keys, cuts, found.cut[first], table)
-    of_first = table.select(["passage_id", "predictable", "tokens", "doc_id", "byte_start", "byte_end"])
-    counted = frame(of_first.append_column("text", text)).with_columns(**sums)
-    passages = _judged(_described(counted, cuts, keys, exposing), exposing.evidence)
-    write_output(PASSAGES, passages.select(PASSAGES.arrow_schema().names).to_arrow(), output)
+    passages = {name: column[first] for name, column in found.columns.items()} | sums
+    cut, number = found.cut[first], passages.pop("number")
+    sources, weight = _of_labels(passages, cuts, keys, exposing)
+    exposures = weight / MILLION
+    place, passage_id = bin_of(exposures), every[first]
+    predictable, tokens = passages["predictable"], passages["tokens"]
+    columns = {
+        **passages,
+        "sources": sources,
+        "exposures": exposures,
+        **_judged(place, predictable, exposing.evidence),
+        "text": _beginnings(keys, cuts, cut, passage_id, number),
+    }
+    names = PASSAGES.arrow_schema().names
+    write_output(PASSAGES, pa.table({name: columns[name] for name in names}), output)
     occurrences = np.empty(len(order), np.int64)
     occurrences[order] = np.repeat(sums["occurrences"], np.diff(np.append(starts, len(order))))
     rows = found.cut.astype(np.uint64) << np.uint64(_ROW_BITS) | found.row.astype(np.uint64)
     edges = np.array([low for low, _ in BINS] + [END_OF_KEYS >> 1])
-    covered = passages["occurrences"].to_numpy() * passages["tokens"].to_numpy()
     return PassagesResult(
         write_mapped(table_of(OCCURRENCES, rows, occurrences), path),
-        most_covering(passages["passage_id"].to_numpy(), passages["predictable"].to_numpy(), covered),
+        most_covering(passage_id, predictable, sums["occurrences"] * tokens),
         tuple(np.histogram(sums["occurrences"], edges)[0].tolist()),
-        len(passages),
-        int(passages["predictable"].sum()),
-        int(passages["tokens"].to_numpy().max()),
+        len(first),
+        int(np.count_nonzero(predictable)),
+        int(tokens.max()),
         int(sums["occurrences"].max()),
-        *_by_exposures(passages),
+        *_by_exposures(place[~predictable], tokens[~predictable]),
     )
 
 
@@ -149,36 +163,42 @@ def _nothing(path: str) -> PassagesResult:
 
 
 def _beginnings(
-    keys: KeyRange, cuts: Sequence[Cut], cut: NDArray[np.int64], passages: pa.Table
-) -> pa.ChunkedArray:
-    # How passages (sorted) begin in the first of their texts, which the cut of each names.
-    texts, places = [pa.chunked_array([], pa.large_string())], [np.zeros(0, np.int64)]
-    passage_id, number = uint64(passages, "passage_id"), passages.column("number").to_numpy()
-    for i in np.unique(cut).tolist():
-        wanted = np.where(cut == i, number, -1)
-        for file in cuts[i].standing.beginnings:
+    keys: KeyRange,
+    cuts: Sequence[Cut],
+    cut: NDArray[np.int64],
+    passage_id: NDArray[np.uint64],
+    number: NDArray[np.int64],
+) -> pa.Array:
+    # How passages (sorted) begin in the first of their texts, which a cut and a number in it name.
+    texts, rows = [pa.chunked_array([], pa.large_string())], np.full(len(passage_id), -1, np.int64)
+    before = 0
+    for i, part in enumerate(cuts):
+        of_cut = np.flatnonzero(cut == i)
+        for file in part.standing.beginnings if len(of_cut) else ():
             table = mapped_range(file, "passage_id", keys)[1]
-            at, rows = kept.rows_shown(table, passage_id, wanted)
-            texts.append(table.column("text").take(pa.array(rows)))
-            places.append(at)
-    place = np.concatenate(places)
-    row = np.full(len(passage_id), -1, np.int64)
-    row[place] = np.arange(len(place))
-    if (row < 0).any():
+            at, shown = kept.rows_shown(table, passage_id[of_cut], number[of_cut])
+            rows[of_cut[at]] = before + shown
+            texts.append(table.column("text"))
+            before += len(table)
+    if (rows < 0).any():
         raise ArtifactError(
             "it is not known how a passage begins",
-            where=cuts[int(cut[np.argmin(row)])].standing.passages,
-            got=f"{int((row < 0).sum())} such passages of {len(row)}",
+            where=cuts[int(cut[np.argmin(rows)])].standing.passages,
+            got=f"{int((rows < 0).sum())} such passages of {len(rows)}",
             fix="make the index anew with --set index_mismatch=rebuild, or name another",
         )
     every = pa.chunked_array([chunk for text in texts for chunk in text.chunks], pa.large_string())
-    return every.combine_chunks().take(pa.array(row))
+    # In one piece: texts are taken from many half as fast (measured).
+    return every.combine_chunks().take(pa.array(rows))
 
 
-def _described(
-    passages: pl.DataFrame, cuts: Sequence[Cut], keys: KeyRange, exposing: Exposing
-) -> pl.DataFrame:
-    # With sources and exposures.
+def _of_labels(
+    passages: dict[str, NDArray[Any]], cuts: Sequence[Cut], keys: KeyRange, exposing: Exposing
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    # Of each passage how many sources it has, and what training shows of it, in millionths.
+    if not exposing.labelled:
+        weight = passages["occurrences"] * exposing.epochs.rest
+        return np.zeros(len(weight), np.int64), weight
     labels = frame(mapped_ranges([c.labels for c in cuts], "passage_id", keys, PASSAGE_LABELS))
     epochs = pl.Series("epochs", exposing.epochs.of(labels["source"].to_numpy()))
     of_labels = (
@@ -189,25 +209,33 @@ def _described(
             pl.col("epochs").sum().alias("weight"),
         )
     )
-    weight = "weight" if exposing.labelled else pl.col("occurrences") * exposing.epochs.rest
-    found = (
-        passages.join(of_labels, "passage_id", "left")
-        .with_columns(pl.col("sources").fill_null(0), weight=weight)
-        .sort("passage_id")
+    found = pl.DataFrame({"passage_id": passages["passage_id"]}).join(
+        of_labels, "passage_id", "left", maintain_order="left"
     )
-    # By NumPy: polars multiplies by the reciprocal, which is not quite the same.
-    return found.with_columns(pl.Series("exposures", found["weight"].to_numpy() / MILLION))
+    return found["sources"].fill_null(0).to_numpy(), found["weight"].to_numpy()
 
 
 def most_covering(
     passage_id: NDArray[np.uint64], predictable: NDArray[np.bool_], covered: NDArray[np.int64]
 ) -> tuple[Covering, ...]:
     """Of passages, with the tokens in all of their places, those to look at: the predictable ones last."""
-    order = np.lexsort((passage_id, -covered))
-    risky, dull = order[~predictable[order]], order[predictable[order]]
-    rows = np.concatenate([risky[:LISTED], dull[:PREDICTABLE_LISTED]])
+    rows = np.concatenate(
+        [
+            _largest(passage_id, covered, np.flatnonzero(~predictable), LISTED),
+            _largest(passage_id, covered, np.flatnonzero(predictable), PREDICTABLE_LISTED),
+        ]
+    )
     columns = (column[rows].tolist() for column in (passage_id, predictable, covered))
     return tuple(zip(*columns, strict=True))
+
+
+def _largest(
+    passage_id: NDArray[np.uint64], covered: NDArray[np.int64], rows: NDArray[np.int64], most: int
+) -> NDArray[np.int64]:
+    # Of some rows those that cover most, in order. Only what may be among them is sorted.
+    if len(rows) > most:
+        rows = rows[covered[rows] >= np.partition(covered[rows], -most)[-most]]
+    return rows[np.lexsort((passage_id[rows], -covered[rows]))][:most]
 
 
 def most_covering_of(tops: Iterable[Sequence[Covering]]) -> tuple[Covering, ...]:
@@ -217,23 +245,24 @@ def most_covering_of(tops: Iterable[Sequence[Covering]]) -> tuple[Covering, ...]
     return most_covering(np.array(ids, np.uint64), np.array(dull, np.bool_), np.array(covered, np.int64))
 
 
-def _judged(passages: pl.DataFrame, evidence: Sequence[Evidence]) -> pl.DataFrame:
-    place = pl.Series(bin_of(passages["exposures"].to_numpy()))
-    risky = ~pl.col("predictable")
-    low, high = ([getattr(known, name) for known in evidence] for name in ("low", "high"))
-    reasons = pl.Series([known.reason for known in evidence], dtype=pl.String)
-    return passages.with_columns(
-        pl.when(risky).then(pl.Series(TIERS).gather(place)).alias("risk_tier"),
-        pl.when(risky).then(pl.Series(low, dtype=pl.Float64).gather(place)).alias("evidence_low"),
-        pl.when(risky).then(pl.Series(high, dtype=pl.Float64).gather(place)).alias("evidence_high"),
-        pl.when(risky).then(reasons.gather(place)).otherwise(pl.lit(PREDICTABLE)).alias("evidence_reason"),
-    )
+def _judged(
+    place: NDArray[np.int64], predictable: NDArray[np.bool_], evidence: Sequence[Evidence]
+) -> dict[str, pa.Array]:
+    # By bin of exposures; behind the bins is what is said of predictable passages.
+    said = pa.array(np.where(predictable, len(BINS), place))
+    rows = {
+        "risk_tier": (*TIERS, None),
+        "evidence_low": (*(known.low for known in evidence), None),
+        "evidence_high": (*(known.high for known in evidence), None),
+        "evidence_reason": (*(known.reason for known in evidence), PREDICTABLE),
+    }
+    schema = PASSAGES.arrow_schema()
+    return {name: pa.array(values, schema.field(name).type).take(said) for name, values in rows.items()}
 
 
-def _by_exposures(passages: pl.DataFrame) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    risky = passages.filter(~pl.col("predictable"))
-    place, tokens = bin_of(risky["exposures"].to_numpy()), risky["tokens"].to_numpy()
-    counts, lengths = np.zeros(len(BINS), np.int64), np.zeros(len(BINS), np.int64)
-    np.add.at(counts, place, 1)
+def _by_exposures(
+    place: NDArray[np.int64], tokens: NDArray[np.int64]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    lengths = np.zeros(len(BINS), np.int64)
     np.add.at(lengths, place, tokens)
-    return tuple(counts.tolist()), tuple(lengths.tolist())
+    return tuple(np.bincount(place, minlength=len(BINS)).tolist()), tuple(lengths.tolist())

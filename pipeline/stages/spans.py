@@ -6,7 +6,7 @@ lies in its documents, and looks up how often the passages there occur in the co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from pipeline.artifacts import KeyRange, frame, read_output, table_of, uint64, write_output
 from pipeline.kernels.cover import covers
+from pipeline.kernels.sorted_keys import members
 from pipeline.mapped import mapped_ranges, read_mapped, write_mapped
 from pipeline.schemas import BINS, SPANS
 from pipeline.schemas import PLACES as OUTPUT
 from pipeline.stages.cutting import Cut
-from pipeline.stages.passages import OCCURRENCES, cut_of_row, rows_of_cut
+from pipeline.stages.passages import OCCURRENCES, cut_of_row, row_in_cut, rows_of_cut
 from pipeline.stages.runs import starts_of_runs
 from pipeline.stages.standing import places_within
 
@@ -76,17 +77,17 @@ def write_spans(
         top: the passages of which places are to be looked at.
     """
     here = [i for i, cut in enumerate(cuts) if cut.docs[0] < span[1] and span[0] < cut.docs[1]]
-    tables = []
-    if here:
-        known = mapped_ranges(
-            occurrences, "row", (rows_of_cut(here[0])[0], rows_of_cut(here[-1])[1]), OCCURRENCES
-        )
-        of_cut = cut_of_row(uint64(known, "row"))
-        every = known.column("occurrences").to_numpy()
-        # Of one cut they come in order: ranges of passages do, and rows of a range.
-        tables = [_of_cut(cuts[i], span, every[of_cut == i]) for i in here]
-    rows = pa.concat_tables([SPANS.arrow_schema().remove_metadata().empty_table(), *tables]).combine_chunks()
-    first_places = write_mapped(_first_places(rows, top), f"{path}-top.arrow")
+    wanted = np.sort(np.array(top, np.uint64))
+    pieces = [
+        _of_cut(cuts[i], span, known, wanted)
+        for i, known in zip(here, _occurrences(here, cuts, occurrences), strict=True)
+    ]
+    rows = pa.concat_tables(
+        [SPANS.arrow_schema().remove_metadata().empty_table(), *(piece for piece, _ in pieces)]
+    ).combine_chunks()
+    before = np.cumsum([0, *(len(piece) for piece, _ in pieces)])
+    shown = [at + first for (_, at), first in zip(pieces, before[:-1], strict=True)]
+    first_places = write_mapped(_first_places(rows, shown), f"{path}-top.arrow")
     repeating = f"{path}-texts.arrow"
     if not len(rows):
         nothing = (0,) * len(_EDGES)
@@ -116,8 +117,30 @@ def write_spans(
     )
 
 
-def _of_cut(cut: Cut, span: KeyRange, occurrences: NDArray[np.int64]) -> pa.Table:
-    # The rows of the documents of a segment that lie in a range; occurrences: of its passages.
+def _occurrences(
+    here: Sequence[int], cuts: Sequence[Cut], occurrences: Sequence[str]
+) -> Iterator[NDArray[np.int64]]:
+    # Of the passages of some cuts, one cut after the other, how often each occurs in the corpus.
+    if not here:
+        return
+    rows = rows_of_cut(here[0])[0], rows_of_cut(here[-1])[1]
+    known = mapped_ranges(occurrences, "row", rows, OCCURRENCES)
+    of_cut, row = cut_of_row(uint64(known, "row")), row_in_cut(uint64(known, "row"))
+    # Of one cut they come in order: ranges of passages do, and rows of a range.
+    sizes = np.bincount(of_cut - here[0], minlength=here[-1] - here[0] + 1)
+    begins = np.cumsum(sizes) - sizes
+    every = np.empty(len(row), np.int64)
+    every[begins[of_cut - here[0]] + row] = known.column("occurrences").to_numpy()
+    for i in here:
+        first = begins[i - here[0]]
+        yield every[first : first + sizes[i - here[0]]]
+
+
+def _of_cut(
+    cut: Cut, span: KeyRange, occurrences: NDArray[np.int64], top: NDArray[np.uint64]
+) -> tuple[pa.Table, NDArray[np.int64]]:
+    # The rows of the documents of a segment that lie in a range, and which of them are of passages to be
+    # looked at (sorted); occurrences: of its passages.
     texts = read_mapped(cut.texts, ["number", "doc_id", "text_id", "copies"])
     numbers, doc_id = texts.column("number").to_numpy(), uint64(texts, "doc_id")
     low, high = np.searchsorted(doc_id, np.array([span[0], min(span[1], cut.docs[1])], np.uint64))
@@ -125,22 +148,28 @@ def _of_cut(cut: Cut, span: KeyRange, occurrences: NDArray[np.int64]) -> pa.Tabl
     places = places_within(cut.standing, *inside)
     of_number = np.zeros(int(numbers[-1]) + 1 if len(numbers) else 0, np.int64)
     of_number[numbers] = np.arange(len(numbers))
-    text, passage = (places.column(name).to_numpy() for name in ("number", "passage"))
-    text = of_number[text]
+    text, passage = of_number[places.column("number").to_numpy()], places.column("passage").to_numpy()
+    passage_id = uint64(read_mapped(cut.standing.passages, ["passage_id"]), "passage_id")
     columns: dict[str, Any] = {
         name: places.column(name).to_numpy() for name in ("token_start", "tokens", "byte_start", "byte_end")
     }
     columns |= {name: texts.column(name).to_numpy()[text] for name in ("doc_id", "text_id", "copies")}
-    columns["passage_id"] = uint64(read_mapped(cut.standing.passages, ["passage_id"]), "passage_id")[passage]
-    columns["occurrences"] = occurrences[passage]
+    columns |= {"passage_id": passage_id[passage], "occurrences": occurrences[passage]}
     schema = SPANS.arrow_schema().remove_metadata()
-    return table_of(schema, *(columns[name] for name in schema.names))
+    listed = np.zeros(len(passage_id), np.bool_)
+    listed[members(passage_id, top)] = True
+    return table_of(schema, *(columns[name] for name in schema.names)), np.flatnonzero(listed[passage])
 
 
-def _first_places(rows: pa.Table, top: Sequence[int]) -> pa.Table:
-    passage_id = uint64(rows, "passage_id")
-    found = [np.flatnonzero(passage_id == np.uint64(passage))[:PLACES_LISTED] for passage in top]
-    at = np.sort(np.concatenate([np.zeros(0, np.int64), *found]))
+def _first_places(rows: pa.Table, shown: Sequence[NDArray[np.int64]]) -> pa.Table:
+    # Of the rows that are of passages to be looked at (ascending), the first of each passage.
+    at = np.concatenate([np.zeros(0, np.int64), *shown])
+    passage_id = rows.column("passage_id").take(pa.array(at)).to_numpy()
+    order = np.argsort(passage_id, kind="stable")
+    starts = starts_of_runs(passage_id[order])
+    sizes = np.diff(np.append(starts, len(order)))
+    rank = np.arange(len(order)) - np.repeat(starts, sizes)
+    at = np.sort(at[order[rank < PLACES_LISTED]])
     return rows.select(TOP.names).take(pa.array(at)).cast(TOP)
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.kernels.buffers import binary_of, read_only, uint64_values
 from pipeline.kernels.cover import covers
-from pipeline.kernels.exposures import add_worth
+from pipeline.kernels.exposures import add_worth, number_links
 from pipeline.kernels.hashed_keys import places
 from pipeline.kernels.minimizers import sampler
 from pipeline.kernels.overlap import shared
@@ -58,6 +58,7 @@ def warm() -> None:
 def _warm_sums(sketches: NDArray[np.uint64], starts: NDArray[np.int64]) -> None:
     # Columns of a table cannot be written to, those of a table without rows can.
     column, links, worth = pa.array([1, 1]).to_numpy(), np.zeros(0, np.int64), np.zeros((3, 9))
+    number_links(starts, *(np.ones(2, np.uint64) for _ in range(5)))
     ends = (np.zeros(2, np.int64), links, links, worth[:, :0].copy(), worth)
     add_worth(starts, sketches, 0, column, *ends, np.zeros((2, 2), np.int32), np.zeros((3, 2)))
     for counts in (column, np.ones(2, np.int64)):

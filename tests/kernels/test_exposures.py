@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.kernels.exposures import add_worth
+from pipeline.kernels.exposures import add_worth, number_links
 from pipeline.kernels.resemblance import words
 from tests.kernels.plain import plain_python
 
@@ -116,3 +116,62 @@ def test_text_alone_is_its_own_weight_and_no_text_is_nothing() -> None:
     alone = Clusters([1, 1], np.zeros((2, 3), np.uint8), [7, 0], [[], []], np.ones((3, 4)))
     assert _fast(alone).tolist() == [[7.0, 0.0]] * 3
     assert _fast(Clusters([], np.zeros((0, 3), np.uint8), [], [], np.ones((3, 4)))).shape == (3, 0)
+
+
+KEYS = st.sampled_from([0, 1, 7, 2**63, 2**64 - 1])
+IDS = st.integers(0, 12) | st.integers(2**64 - 3, 2**64 - 1)
+
+
+def _numbered(nodes: list[tuple[int, int]], links: list[tuple[int, int, int]]) -> list[list[list[int]]]:
+    # By cluster, as [row, one, two].
+    key, text_id = (np.array([node[i] for node in nodes], np.uint64) for i in range(2))
+    columns = (np.array([link[i] for link in links], np.uint64) for i in range(3))
+    starts = [i for i in range(len(nodes)) if not i or nodes[i][0] != nodes[i - 1][0]]
+    found = number_links(np.array([*starts, len(nodes)]), key, text_id, *columns)
+    rows = np.stack(found[1:], axis=1).tolist()
+    return [rows[a:b] for a, b in zip(found.starts[:-1], found.starts[1:], strict=True)]
+
+
+def _slowly_numbered(
+    nodes: list[tuple[int, int]], links: list[tuple[int, int, int]]
+) -> list[list[list[int]]]:
+    clusters = {key: [text for other, text in nodes if other == key] for key, _ in nodes}
+    return [
+        [
+            [row, texts.index(left), texts.index(right)]
+            for row, (of, left, right) in enumerate(links)
+            if of == key and left in texts and right in texts
+        ]
+        for key, texts in clusters.items()
+    ]
+
+
+@given(
+    st.sets(st.tuples(KEYS, IDS)).map(sorted),
+    st.lists(st.tuples(KEYS, IDS, IDS)),
+    st.booleans(),
+)
+def test_links_are_numbered_by_the_texts_of_their_cluster(
+    nodes: list[tuple[int, int]], links: list[tuple[int, int, int]], in_order: bool
+) -> None:
+    # Those of a cluster stand together, in any order.
+    links.sort(key=lambda link: link if in_order else link[:1])
+    assert _numbered(nodes, links) == _slowly_numbered(nodes, links)
+
+
+@given(st.sets(st.tuples(KEYS, IDS)).map(sorted), st.lists(st.tuples(KEYS, IDS, IDS)))
+def test_plain_python_gives_links_the_same_numbers(
+    nodes: list[tuple[int, int]], links: list[tuple[int, int, int]]
+) -> None:
+    links.sort(key=lambda link: link[0])
+    fast = _numbered(nodes, links)
+    with plain_python():
+        assert _numbered(nodes, links) == fast
+
+
+def test_links_of_a_large_cluster_are_found_wherever_they_lie() -> None:
+    nodes = [(5, 3 * i) for i in range(500)]
+    generator = np.random.default_rng(1)
+    links = [(5, int(one), int(two)) for one, two in generator.integers(0, 1500, (2000, 2))]
+    for held in (links, sorted(links)):
+        assert _numbered(nodes, held) == _slowly_numbered(nodes, held)

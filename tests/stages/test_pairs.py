@@ -7,9 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from pipeline.artifacts import END_OF_KEYS
 from pipeline.mapped import write_mapped
@@ -18,7 +21,7 @@ from pipeline.schemas import PAIRS
 from pipeline.stages import components as blocks
 from pipeline.stages import second_look
 from pipeline.stages.comparison import COMPARED
-from pipeline.stages.pairs import verify, write_pairs
+from pipeline.stages.pairs import _merged, verify, write_pairs
 from tests import corpus as planted
 from tests import oracles
 from tests.stages.definition import check_pair
@@ -273,3 +276,13 @@ def test_no_pair_writes_no_file(tmp_path: Path) -> None:
         found = write_pairs((0, END_OF_KEYS), str(path), pairs=pairs, threshold=0.7)
         assert (found.rows, found.at_threshold, found.by_hundredth) == (0, 0, (0,) * 100)
         assert not path.exists()
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5))).map(sorted), max_size=4))
+@example([[(1, 2), (3, 4)], [(1, 1), (3, 4)], [(0, 9)]])
+def test_runs_of_pairs_that_share_documents_are_merged_by_both_ends(
+    runs: list[list[tuple[int, int]]],
+) -> None:
+    rows = [pair for run in runs for pair in run]
+    a, b = (np.array([pair[end] for pair in rows], np.uint64) for end in (0, 1))
+    assert _merged(a, b).tolist() == np.lexsort((b, a)).tolist()
