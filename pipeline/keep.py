@@ -23,6 +23,7 @@ from pipeline.list_schemas import LISTS
 from pipeline.locks import locked
 from pipeline.lookup import require_passages
 from pipeline.manifest import read_manifest
+from pipeline.mapped import read_mapped
 from pipeline.progress import Progress
 from pipeline.readers.wording import printable
 from pipeline.resuming import Tasks
@@ -175,7 +176,7 @@ def _first(job: _Job, parts: list[str], engine: Tasks, progress: Progress) -> li
     with progress.stage("choose"):
         items = [(part, str(job.work / "members" / str(i))) for i, part in enumerate(parts)]
         members = engine.map("choose", write_first, items, policy=job.policy)
-        keys = ranges_for(_rows(members), ROWS_A_RANGE, MOST_ROWS_A_RANGE)
+        keys = ranges_for(sum(len(read_mapped(path)) for path in members), ROWS_A_RANGE, MOST_ROWS_A_RANGE)
         ranges = [(span, str(job.work / "first" / str(i))) for i, span in enumerate(keys)]
         return engine.map("choose", find_first, ranges, first=members, policy=job.policy)
 
@@ -195,7 +196,7 @@ def _places(job: _Job, engine: Tasks, progress: Progress) -> list[str]:
 
 def _sizes(listed: Sequence[Listed], grain: str, engine: Tasks) -> Sizes:
     groups = [part.groups[grain] for part in listed]
-    keys = ranges_for(_rows(groups), ROWS_A_RANGE, MOST_ROWS_A_RANGE)
+    keys = ranges_for(sum(len(read_mapped(path)) for path in groups), ROWS_A_RANGE, MOST_ROWS_A_RANGE)
     parts = engine.map("groups", count_groups, [(span,) for span in keys], groups=groups)
     return all_sizes(parts, sum(part.alone[grain] for part in listed))
 

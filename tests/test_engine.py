@@ -176,7 +176,7 @@ def test_an_error_of_one_ends_the_other_in_the_middle_of_its_stage(tasks: Tasks,
     many = 1000
 
     def fail(asked: Tasks) -> list[int]:
-        return asked.map("fail", _first_fails, [(0,)])
+        return asked.map("fail", _first_fails, [(0,)], costs=[1])  # before what waits of the other
 
     def go_on(asked: Tasks) -> list[int]:
         return asked.map("go on", _first_fails, [(i,) for i in range(1, many)])
