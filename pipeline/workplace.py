@@ -28,11 +28,15 @@ _CONTENT, _ENDING, _INDEX = "content.json", "ending.json", "index"
 def code_digest() -> str:
     """A hash of this program, looked at once a process: work of another version is not gone on with."""
     hashed = xxhash.xxh3_64()
-    folder = Path(__file__).parent
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in (".py", ".html", ".css", ".js") and path.is_file():
-            hashed.update(path.relative_to(folder).as_posix().encode())
-            hashed.update(path.read_bytes())
+    top = str(Path(__file__).parent)
+    for folder, folders, names in os.walk(top):
+        # Beside the code there is what was compiled of it: thousands of files, by and by.
+        folders[:] = sorted(name for name in folders if name != "__pycache__")
+        for name in sorted(names):
+            if name.endswith((".py", ".html", ".css", ".js")):
+                path = Path(folder, name)
+                hashed.update(path.relative_to(top).as_posix().encode())
+                hashed.update(path.read_bytes())
     return hashed.hexdigest()
 
 
