@@ -34,6 +34,7 @@ from pipeline.threads import cores
 
 T = TypeVar("T")
 U = TypeVar("U")
+FIRST = 1 << 62  # a priority above any cost
 RETRIES = 3  # times a task is tried again when its worker is lost
 CONNECT_SECONDS = 30
 WORKERS_SECONDS = 600  # a batch system may let us wait for the first worker
@@ -80,7 +81,8 @@ class Cluster:
         """
         if not items:
             return []
-        held = self._client.submit(_held, shared, pure=False)
+        # Before all tasks of another part of the run, or these would wait until all of those are done.
+        held = self._client.submit(_held, shared, pure=False, priority=FIRST)
         batch = uuid.uuid4().hex
         futures = [
             self._client.submit(
