@@ -40,7 +40,7 @@ class Tasks(Protocol):
     def beside(self, one: Callable[[Tasks], T], other: Callable[[Tasks], U]) -> tuple[T, U]:
         """What two that ask for tasks give, at once where tasks run at once.
 
-        When one fails, the other begins no more tasks; those it has given to workers may be done.
+        When one fails, the other ends with the tasks it is at.
         """
         ...
 

@@ -155,12 +155,26 @@ def test_workers_are_for_processes_limits_and_clusters(tree: object, kind: type,
         assert (engine.map("pid", os.getpid, [()]) == [os.getpid()]) == here
 
 
-def _first_fails(value: int) -> int:
-    if value == 0:
-        raise InputError("it broke")
+BEGUN = threading.Event()  # the task that fails
+
+
+def _fails_late(enough: int) -> int:
+    BEGUN.set()
+    _until(lambda: len(CALLED) >= enough, "nothing of the other part is done")
+    raise InputError("it broke")
+
+
+def _noted_slowly(value: int) -> int:
     CALLED.append(value)
     time.sleep(0.02)
     return value
+
+
+def _until(reached: Callable[[], bool], words: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not reached():
+        assert time.monotonic() < deadline, words
+        time.sleep(0.005)
 
 
 def test_two_ask_for_tasks_at_once(tasks: Tasks) -> None:
@@ -173,17 +187,18 @@ def test_two_ask_for_tasks_at_once(tasks: Tasks) -> None:
 
 @pytest.mark.parametrize("failing_first", [True, False])
 def test_an_error_of_one_ends_the_other_in_the_middle_of_its_stage(tasks: Tasks, failing_first: bool) -> None:
-    # Workers may come to the failing task late, behind what they were given of the other before.
-    many = 1000 if isinstance(tasks, Threads) else 100
+    many, enough = 1000, 3
+    BEGUN.clear()
 
     def fail(asked: Tasks) -> list[int]:
-        return asked.map("fail", _first_fails, [(0,)], costs=[1])  # before what waits of the other
+        return asked.map("fail", _fails_late, [(enough,)])
 
     def go_on(asked: Tasks) -> list[int]:
-        return asked.map("go on", _first_fails, [(i,) for i in range(1, many)])
+        assert BEGUN.wait(PATIENCE_SECONDS)
+        return asked.map("go on", _noted_slowly, [(i,) for i in range(many)])
 
     calls = (fail, go_on) if failing_first else (go_on, fail)
     with pytest.raises(InputError, match="it broke"):
         tasks.beside(*calls)
-    assert len(CALLED) < many / 2 or not isinstance(tasks, Threads)
+    assert enough <= len(CALLED) < many / 2
     assert tasks.map("after", _noted, [(7,)]) == [7], "the engine goes on"
