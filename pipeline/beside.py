@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 U = TypeVar("U")
+AWAKE_SECONDS = 0.5  # how long a program that is told to end may not notice
 
 
 class Stopped(Exception):
@@ -29,10 +30,12 @@ def side_by_side(one: Callable[[], T], other: Callable[[], U], stop: threading.E
     Raises:
         Whatever a call raised; if both did, the first of them.
     """
-    first, second = _begun(one, stop), _begun(other, stop)
     try:
+        first, second = _begun(one, stop), _begun(other, stop)
         futures: list[Future[Any]] = [first, second]
-        wait(futures)
+        # Again and again: a signal that comes just before a thread falls asleep does not wake it.
+        while wait(futures, AWAKE_SECONDS).not_done:
+            pass
     except BaseException:
         stop.set()
         raise

@@ -6,21 +6,12 @@ import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-PATIENCE_SECONDS = 60  # a busy machine passes, a defect is told before pytest's own limit
-
-
-def until(reached: Callable[[], bool], words: str) -> None:
-    """Wait for something that takes a moment."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not reached():
-        assert time.monotonic() < deadline, words
-        time.sleep(0.01)
+from tests.waiting import PATIENCE_SECONDS, until
 
 
 def free_port() -> int:

@@ -9,8 +9,7 @@ import time
 import pytest
 
 from pipeline.beside import Stopped, side_by_side
-
-PATIENCE_SECONDS = 60
+from tests.waiting import PATIENCE_SECONDS
 
 
 def test_both_are_under_way_at_once_and_each_gives_its_own() -> None:
@@ -56,7 +55,6 @@ def test_of_two_failures_the_first_in_order_is_told_whichever_came_first() -> No
 
 def test_an_interrupted_program_stops_both_and_waits_for_neither() -> None:
     stop, over = threading.Event(), threading.Event()
-    main = threading.main_thread().ident
 
     def hold_out() -> bool:
         assert stop.wait(PATIENCE_SECONDS)
@@ -64,8 +62,7 @@ def test_an_interrupted_program_stops_both_and_waits_for_neither() -> None:
 
     def interrupt() -> None:
         time.sleep(0.1)
-        assert main is not None
-        signal.pthread_kill(main, signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)  # in a thread that is not the one that waits: it is not woken
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):

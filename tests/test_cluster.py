@@ -5,8 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from pipeline.config import ClusterConfig, parse
 from pipeline.errors import ClusterError, ConfigError, InputError
 from pipeline.progress import Progress
 from pipeline.stages.inputs import InputFile, fingerprint
+from tests.waiting import PATIENCE_SECONDS, until
 
 QUIET = Progress(quiet=True)
 
@@ -31,7 +31,6 @@ def _cluster(tree: object) -> ClusterConfig:
 
 # What tasks call is looked up in this module by the workers, which are threads of this process.
 CALLED: list[int] = []
-PATIENCE_SECONDS = 60  # a busy machine passes, a defect is told before pytest's own limit
 OPEN = threading.Event()  # what held tasks wait for
 PAIRS = threading.Barrier(2, timeout=PATIENCE_SECONDS)
 
@@ -77,13 +76,6 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield cluster
 
 
-def _until(reached: Callable[[], bool], words: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not reached():
-        assert time.monotonic() < deadline, words
-        time.sleep(0.01)
-
-
 def _states(engine: Cluster, stage: str) -> tuple[list[str], list[str]]:
     """States of a stage's tasks as the scheduler and as its one worker see them."""
     cluster: Any = engine._client.cluster
@@ -96,10 +88,10 @@ def _states(engine: Cluster, stage: str) -> tuple[list[str], list[str]]:
 def test_most_costly_items_are_begun_first_and_results_stay_in_order(workers: Cluster) -> None:
     # Both threads are held until the scheduler knows every item, so that it has a choice.
     holding = [workers._client.submit(_held, -1, pure=False) for _ in range(2)]
-    _until(lambda: CALLED == [-1, -1], "the threads are not held")
+    until(lambda: CALLED == [-1, -1], "the threads are not held")
 
     def open_when_all_are_there() -> None:
-        _until(lambda: len(_states(workers, "cost")[0]) == 30, "the items did not reach the scheduler")
+        until(lambda: len(_states(workers, "cost")[0]) == 30, "the items did not reach the scheduler")
         OPEN.set()
 
     opening = threading.Thread(target=open_when_all_are_there)
@@ -126,9 +118,9 @@ def test_error_of_a_task_arrives_as_it_was_raised_and_cancels_what_is_left(worke
         known, held = _states(workers, "fail")
         return not known and set(held) <= {"cancelled"}  # what was begun cannot be stopped
 
-    _until(cancelled, "what was left is not cancelled")
+    until(cancelled, "what was left is not cancelled")
     OPEN.set()
-    _until(lambda: not _states(workers, "fail")[1], "what was begun does not end")
+    until(lambda: not _states(workers, "fail")[1], "what was begun does not end")
     assert len(CALLED) < 100, "the rest never ran"
     assert workers.map("after", _noted, [(1,)]) == [1], "the engine goes on"
 

@@ -19,9 +19,9 @@ from pipeline.errors import InputError
 from pipeline.progress import Progress
 from pipeline.resuming import Tasks
 from pipeline.threads import Threads
+from tests.waiting import PATIENCE_SECONDS, until
 
 QUIET = Progress(quiet=True)
-PATIENCE_SECONDS = 60  # a busy machine passes, a defect is told before pytest's own limit
 # What tasks call is looked up in this module by workers, too: they are threads of this process.
 CALLED: list[int] = []
 PAIRS = threading.Barrier(2, timeout=PATIENCE_SECONDS)
@@ -160,7 +160,7 @@ BEGUN = threading.Event()  # the task that fails
 
 def _fails_late(enough: int) -> int:
     BEGUN.set()
-    _until(lambda: len(CALLED) >= enough, "nothing of the other part is done")
+    until(lambda: len(CALLED) >= enough, "nothing of the other part is done")
     raise InputError("it broke")
 
 
@@ -168,13 +168,6 @@ def _noted_slowly(value: int) -> int:
     CALLED.append(value)
     time.sleep(0.02)
     return value
-
-
-def _until(reached: Callable[[], bool], words: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not reached():
-        assert time.monotonic() < deadline, words
-        time.sleep(0.005)
 
 
 def test_two_ask_for_tasks_at_once(tasks: Tasks) -> None:

@@ -21,7 +21,8 @@ from pipeline.errors import ClusterError
 from pipeline.progress import Progress
 from tests import corpus as planted
 from tests.audits import audit, write_texts
-from tests.clusters import PATIENCE_SECONDS, free_port, scheduler, until, worker
+from tests.clusters import free_port, scheduler, worker
+from tests.waiting import PATIENCE_SECONDS, until
 
 QUIET = Progress(quiet=True)
 

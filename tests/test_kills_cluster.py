@@ -27,9 +27,10 @@ from pipeline.progress import Progress
 from pipeline.resuming import Resuming, Tasks
 from pipeline.run import run_audit
 from tests.audits import audit
-from tests.clusters import PATIENCE_SECONDS, free_port, scheduler, until, worker
+from tests.clusters import free_port, scheduler, worker
 from tests.dying import ROOT, left_in, told
 from tests.kill_trials import CONFIG, write_inputs
+from tests.waiting import PATIENCE_SECONDS, until
 
 STAGES = ("inputs", "scan", "texts", "sets", "compare", "unitigs", "windows", "attach", "overlap", "examples")
 QUIET = Progress(quiet=True)

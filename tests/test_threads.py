@@ -18,16 +18,9 @@ from pipeline.config import LocalConfig
 from pipeline.errors import InputError
 from pipeline.progress import Progress
 from pipeline.threads import Threads, cores, open_threads
+from tests.waiting import PATIENCE_SECONDS, until
 
 QUIET = Progress(quiet=True)
-PATIENCE_SECONDS = 60
-
-
-def _until(reached: Callable[[], bool], words: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not reached():
-        assert time.monotonic() < deadline, words
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +120,7 @@ def test_a_program_that_is_told_to_end_does_not_wait_for_its_tasks() -> None:
         tasks.map("wait", wait_but_first, [(0,), (1,)])
     assert ended == [0]
     released.set()
-    _until(lambda: ended == [0, 1], "the task does not end")
+    until(lambda: ended == [0, 1], "the task does not end")
 
 
 def test_threads_end_with_the_engine_and_do_not_hold_up_the_process() -> None:
@@ -136,7 +129,7 @@ def test_threads_end_with_the_engine_and_do_not_hold_up_the_process() -> None:
         ours = [thread for thread in threading.enumerate() if thread.name.startswith("tasks-")]
         assert len(ours) == 2
         assert all(thread.daemon for thread in ours)
-    _until(lambda: not any(thread.is_alive() for thread in ours), "the threads do not end")
+    until(lambda: not any(thread.is_alive() for thread in ours), "the threads do not end")
 
 
 def test_what_libraries_warn_of_in_tasks_is_not_for_users(recwarn: pytest.WarningsRecorder) -> None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.kernels.buffers import read_only
 from pipeline.kernels.jit import kernel
 from pipeline.kernels.resemblance import agreeing
 
@@ -93,11 +94,8 @@ def number_links(
     """
     rows, one, two = (np.empty(len(link_key), np.int64) for _ in range(3))
     out = Numbered(np.empty(len(starts), np.int64), rows, one, two)
-    # To Numba, a column of a table and an array that may be written to are of two types.
-    views = [values.view() for values in (key, text_id, link_key, left, right)]
-    for view in views:
-        view.flags.writeable = False
-    count = _number_links(starts, *views, out)
+    columns = (read_only(values) for values in (key, text_id, link_key, left, right))
+    count = _number_links(starts, *columns, out)
     return Numbered(out.starts, *(column[:count] for column in out[1:]))
 
 

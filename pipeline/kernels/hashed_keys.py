@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.kernels.buffers import read_only
 from pipeline.kernels.jit import kernel
 
 _MOST_BITS = 24  # of the table of beginnings: 128 MiB
@@ -52,9 +53,5 @@ def places(keys: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> NDArray[np.i
     # One bit at the least: nothing is shifted by all 64.
     bits = min(max(len(keys).bit_length(), 1), _MOST_BITS)
     starts, out = np.empty((1 << bits) + 1, np.int64), np.empty(len(wanted), np.int64)
-    # To Numba, a column of a table and an array that may be written to are of two types.
-    views = [values.view() for values in (keys, wanted)]
-    for view in views:
-        view.flags.writeable = False
-    _places(*views, starts, out)
+    _places(read_only(keys), read_only(wanted), starts, out)
     return out

@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.artifacts import END_OF_KEYS, KeyRange, ranges_for, table_of, uint64
-from pipeline.kernels.buffers import binary_rows
+from pipeline.kernels.buffers import binary_rows, read_only
 from pipeline.kernels.union_find import spanning_forest, unite
 from pipeline.mapped import mapped_range, mapped_ranges, read_mapped, write_mapped
 from pipeline.stages.runs import starts_of_runs
@@ -106,10 +106,8 @@ def spanning(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> NDArray[np.
     """Whether each of some edges belongs to a spanning forest of them."""
     n = len(left)
     joins, slots = np.empty(n, np.bool_), np.empty(1 << (3 * n).bit_length(), np.int32)
-    ends = [end.view() for end in (left, right)]
-    for end in ends:  # columns of a table cannot be written to, which to Numba is another type
-        end.flags.writeable = False
-    spanning_forest(*ends, slots, np.empty(2 * n, np.uint64), np.empty(2 * n, np.int64), joins)
+    nodes, parents = np.empty(2 * n, np.uint64), np.empty(2 * n, np.int64)
+    spanning_forest(read_only(left), read_only(right), slots, nodes, parents, joins)
     return joins
 
 
